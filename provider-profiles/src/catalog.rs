@@ -1,0 +1,100 @@
+//! The list of providers: whatever lies in the folders, no list to edit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use include_dir::{Dir, include_dir};
+use serde::de::DeserializeOwned;
+
+use crate::{Fixture, Profile};
+
+static PROFILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/profiles");
+static FIXTURES: Dir = include_dir!("$CARGO_MANIFEST_DIR/fixtures");
+
+/// A provider: its profile with its fixture.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The facts.
+    pub profile: Profile,
+    /// Its metadata service, to play.
+    pub fixture: Fixture,
+}
+
+/// All providers by id.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Catalog {
+    /// The providers that this build carries.
+    pub fn embedded() -> Result<Self> {
+        Self::from_files(&embedded_files(&PROFILES)?, &embedded_files(&FIXTURES)?)
+    }
+
+    /// The providers in `profiles/` and `fixtures/` below `folder`: how a new one is tried without a rebuild.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        Self::from_files(&toml_files(&folder.join("profiles"))?, &toml_files(&folder.join("fixtures"))?)
+    }
+
+    /// One provider by its id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Entry> {
+        self.entries.get(id)
+    }
+
+    /// All providers, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// All ids, sorted.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    fn from_files(profiles: &BTreeMap<String, String>, fixtures: &BTreeMap<String, String>) -> Result<Self> {
+        let mut entries = BTreeMap::new();
+        for (id, text) in profiles {
+            let profile: Profile = parse(&format!("profiles/{id}.toml"), text)?;
+            profile.check(id).with_context(|| format!("profiles/{id}.toml"))?;
+            let Some(text) = fixtures.get(id) else {
+                bail!("provider {id} has no fixture: create provider-profiles/fixtures/{id}.toml");
+            };
+            let fixture = parse(&format!("fixtures/{id}.toml"), text)?;
+            entries.insert(id.clone(), Entry { profile, fixture });
+        }
+        if let Some(id) = fixtures.keys().find(|id| !profiles.contains_key(*id)) {
+            bail!("fixture {id} has no profile: create provider-profiles/profiles/{id}.toml");
+        }
+        Ok(Self { entries })
+    }
+}
+
+/// Parses a file; the error names file, line and key.
+fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
+    toml::from_str(text).with_context(|| format!("{file} is damaged"))
+}
+
+fn embedded_files(folder: &Dir<'static>) -> Result<BTreeMap<String, String>> {
+    let file = |file: &include_dir::File| {
+        let id = file.path().file_stem()?.to_str()?.to_owned();
+        Some((id, file.contents_utf8()?.to_owned()))
+    };
+    folder.files().map(|f| file(f).with_context(|| format!("{} is not UTF-8", f.path().display()))).collect()
+}
+
+fn toml_files(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let mut files = BTreeMap::new();
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let Some(id) = path.file_stem().and_then(|s| s.to_str()) else { continue };
+        if path.extension().is_some_and(|e| e == "toml") {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            files.insert(id.to_owned(), text);
+        }
+    }
+    Ok(files)
+}

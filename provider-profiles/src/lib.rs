@@ -1,0 +1,26 @@
+//! What each cloud provider does, as data.
+//!
+//! A provider is one file in `profiles/` and one in `fixtures/`; every other part of the project derives from
+//! them. The types here are the schema. Without the feature `catalog` only the guest's part of it is there: the
+//! guest binary reads the plan that was baked into its image and carries no profile.
+
+mod plan;
+
+#[cfg(feature = "catalog")]
+mod catalog;
+#[cfg(feature = "catalog")]
+mod fixture;
+#[cfg(feature = "catalog")]
+mod profile;
+
+pub use plan::{Condition, Document, Fields, Format, GuestPlan, InputSource, Metadata, Place, TokenDance};
+
+#[cfg(feature = "catalog")]
+pub use catalog::{Catalog, Entry};
+#[cfg(feature = "catalog")]
+pub use fixture::{ConfigDrive, Exchange, Fixture, Instance, Reply, Setting};
+#[cfg(feature = "catalog")]
+pub use profile::{
+    Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Datasource, Dmi, Doc, Identity, KeyDelivery, Packer,
+    Plugin, Profile, Token,
+};

@@ -1,0 +1,2 @@
+//! Stand-in app.
+fn main() {}

@@ -1,0 +1,7 @@
+//! The local cloud: machines, their network, metadata service and disks, for builds without an account.
+//!
+//! Everything here is async and owned by guards: dropping a future or a guard stops its processes and takes its
+//! namespaces, mounts and temporary files away, so that Ctrl-C needs no code of its own.
+
+pub mod need;
+pub mod process;
