@@ -3,5 +3,12 @@
 //! Everything here is async and owned by guards: dropping a future or a guard stops its processes and takes its
 //! namespaces, mounts and temporary files away, so that Ctrl-C needs no code of its own.
 
+pub mod base;
+pub mod cache;
+pub mod front_door;
+pub mod machine;
+pub mod metadata;
+pub mod mirror;
 pub mod need;
+pub mod network;
 pub mod process;

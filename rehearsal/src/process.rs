@@ -56,6 +56,12 @@ impl Job {
         }
     }
 
+    /// Ends it and its descendants at once, with no chance to end well, and waits until it is gone.
+    pub async fn kill(mut self) -> Result<()> {
+        self.signal(Signal::KILL);
+        self.status(GRACE).await.map(drop)
+    }
+
     /// The child itself, for its pipes.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
@@ -80,7 +86,10 @@ impl Drop for Job {
             thread::sleep(Duration::from_millis(20));
         }
         self.signal(Signal::KILL);
-        let _ = self.child.try_wait();
+        let end = Instant::now() + GRACE;
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

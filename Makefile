@@ -1,0 +1,68 @@
+# echora-images: `make image` builds and proves an image here, `make test` proves the project.
+
+PROVIDER ?= $(shell cat provider-profiles/default)
+ARCH := $(shell uname -m)
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+MUSL := $(ARCH)-unknown-linux-musl
+CLI := $(TARGET_DIR)/release/echora-images
+
+# The rehearsal needs root for network namespaces; everything else runs as whoever calls make.
+ifneq ($(shell id -u),0)
+SUDO := sudo --preserve-env=PATH,HOME,XDG_CACHE_HOME,CARGO_TARGET_DIR,CARGO_HOME,RUSTUP_HOME,GOPROXY,http_proxy,https_proxy,no_proxy
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER := $(SUDO)
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER := $(SUDO)
+endif
+# A Rust that was installed a moment ago is not yet on PATH.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup image test check lint fmt generate build guest stand-in contract clean clean-cache
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+image: ## build an image here, boot it as a buyer would and log in (PROVIDER=id; KEEP=1 leaves it running)
+	@sh tools/timed.sh image '$(MAKE) --no-print-directory build' '$(SUDO) $(CLI) build $(PROVIDER) --rehearse' '$(SUDO) $(CLI) boot build/latest $(if $(KEEP),--keep)'
+
+test: lint build ## run all tests, the whole way on virtual machines included
+	cargo test --locked --workspace
+
+check: lint guest stand-in ## run the tests that need no virtual machine
+	cargo test --locked --workspace --lib --bins
+	cargo test --locked --test cli --test generated --test catalog --test provisioners --test docs
+	cargo test --locked -p provider-profiles --features catalog -p echora-firstboot
+
+lint: setup ## check formatting, lints, shell scripts and generated files
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	git ls-files '*.sh' .ci/run | xargs shellcheck
+	cargo run --locked --quiet -- generate --check
+
+fmt: ## format the code
+	cargo fmt --all
+
+generate: ## write packer/generated and the README's table anew
+	cargo run --locked --quiet -- generate
+
+build: setup guest stand-in ## build the command line tool and what goes into images
+	cargo build --locked --release -p echora-images
+
+guest: setup ## build the static guest binary for both architectures
+	cargo build --locked --profile guest -p echora-firstboot --target x86_64-unknown-linux-musl
+	cargo build --locked --profile guest -p echora-firstboot --target aarch64-unknown-linux-musl
+
+stand-in: setup ## build the stand-in app of the rehearsals
+	cargo build --locked --release -p echora-stand-in --target $(MUSL)
+
+contract: build ## check an app against the contract: make contract APP=/path/to/echora (default: the stand-in)
+	$(SUDO) $(CLI) contract $(if $(APP),--app '$(APP)')
+
+setup: ## install what is missing, naming it first
+	@sh tools/setup.sh
+
+clean: ## remove what was built here
+	cargo clean
+	rm -rf build
+
+clean-cache: ## empty the user's cache of base disks, tools and container images
+	$(SUDO) $(CLI) clean-cache

@@ -1,0 +1,135 @@
+//! A virtual machine as a provider rents it out: started, watched over its serial console, powered down or cut off.
+
+mod accelerator;
+mod disk;
+mod qemu;
+mod qmp;
+mod ssh;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use provider_profiles::{Entry, Setting};
+
+use crate::network::Network;
+use crate::process::{Job, last_lines};
+
+pub use accelerator::Accelerator;
+pub use disk::virtual_bytes;
+pub use ssh::KeyPair;
+
+/// How long a machine may take to end after the power button was pressed.
+const POWER_DOWN: Duration = Duration::from_secs(120);
+/// How many console lines an error carries.
+const CONSOLE_TAIL: usize = 15;
+
+/// What to start.
+#[derive(Debug)]
+pub struct Spec<'a> {
+    /// The provider, for DMI, datasource and the way of the keys.
+    pub entry: &'a Entry,
+    /// What its metadata service tells.
+    pub setting: &'a Setting,
+    /// The disk that the machine's own is an overlay of.
+    pub backing: &'a Path,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// What runs its code.
+    pub accelerator: Accelerator,
+}
+
+/// A machine; dropping it ends it and removes its disk.
+#[derive(Debug)]
+pub struct Machine {
+    // The process ends before its folder goes.
+    job: Option<Job>,
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    namespace: String,
+}
+
+impl Machine {
+    /// Makes the machine's disks and powers it on in `network`.
+    pub async fn start(network: &Network, spec: &Spec<'_>) -> Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a folder for the machine")?;
+        let disks = disk::prepare(folder.path(), spec).await?;
+        let arguments = qemu::arguments(folder.path(), spec, &disks);
+        let namespace = network.namespace().to_owned();
+        let mut machine = Self { job: None, folder, arguments, namespace };
+        machine.power_on()?;
+        Ok(machine)
+    }
+
+    /// Powers the machine on; its disk is as it was left.
+    pub fn power_on(&mut self) -> Result<()> {
+        let mut command = tokio::process::Command::new("ip");
+        command.args(["netns", "exec", &self.namespace, qemu::PROGRAM]).args(&self.arguments);
+        let errors = std::fs::File::create(self.path("qemu.log")).context("cannot write QEMU's log")?;
+        command.stdout(std::process::Stdio::null()).stderr(errors);
+        self.job = Some(Job::start(&mut command, qemu::PROGRAM)?);
+        Ok(())
+    }
+
+    /// Pulls the plug: nothing in the machine gets a chance to end well.
+    pub async fn cut_power(&mut self) -> Result<()> {
+        match self.job.take() {
+            Some(job) => job.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Presses the power button and waits until the machine is off.
+    pub async fn power_down(&mut self) -> Result<()> {
+        let Some(mut job) = self.job.take() else { return Ok(()) };
+        qmp::execute(&self.path("qmp"), "system_powerdown").await?;
+        let ended = job.status(POWER_DOWN).await.with_context(|| self.console_tail());
+        ended.context("the machine did not power down").map(drop)
+    }
+
+    /// Writes the disk as a standalone snapshot. The machine must be off.
+    pub async fn snapshot(&self, to: &Path) -> Result<()> {
+        anyhow::ensure!(self.job.is_none(), "a snapshot needs the machine to be off");
+        disk::snapshot(self.folder.path(), to).await
+    }
+
+    /// Waits until the console has shown `text` after byte `from`; returns the console's length then.
+    pub async fn wait_for(&mut self, text: &str, from: usize, deadline: Duration) -> Result<usize> {
+        let end = Instant::now() + deadline;
+        loop {
+            let console = self.console();
+            if console.get(from..).is_some_and(|new| new.contains(text)) {
+                return Ok(console.len());
+            }
+            if let Some(job) = &mut self.job
+                && let Some(status) = job.try_status()?
+            {
+                let why = std::fs::read_to_string(self.path("qemu.log")).unwrap_or_default();
+                bail!("the machine ended ({status}) {}\n{}", last_lines(&why, 5), self.console_tail());
+            }
+            if Instant::now() > end {
+                let seconds = deadline.as_secs();
+                bail!("the console did not show {text:?} within {seconds} s; its last lines:\n{}", self.console_tail());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// All that the serial console has shown, over all boots.
+    #[must_use]
+    pub fn console(&self) -> String {
+        std::fs::read(self.path("console.log")).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default()
+    }
+
+    /// The console's last lines.
+    #[must_use]
+    pub fn console_tail(&self) -> String {
+        last_lines(self.console().trim_end(), CONSOLE_TAIL)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}

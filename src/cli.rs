@@ -1,0 +1,50 @@
+//! The command line.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::commands::{boot::Boot, build::Build, credentials::Credentials, generate::Generate, providers::Providers, shell};
+
+/// Builds 1-Click VM images of Echora, proves them by booting them as a customer would
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = "Examples:\n  echora-images build vultr --rehearse\n  echora-images boot build/latest\n  echora-images providers")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build an image and write a record of it
+    Build(Build),
+    /// Boot buyers' machines from a rehearsed snapshot, print their logins and prove them
+    Boot(Boot),
+    /// Read a login out of a console log
+    Credentials(Credentials),
+    /// Write Packer templates and guest plans from the provider profiles
+    Generate(Generate),
+    /// List the providers
+    Providers(Providers),
+    /// Print a shell's completion script
+    Completions(shell::Completions),
+    /// Print the manual page
+    Man,
+}
+
+impl Cli {
+    /// Runs the command that was asked for.
+    pub async fn run(self) -> Result<()> {
+        match self.command {
+            Command::Build(build) => build.run().await,
+            Command::Boot(boot) => boot.run().await,
+            Command::Credentials(credentials) => credentials.run(),
+            Command::Generate(generate) => generate.run(),
+            Command::Providers(providers) => providers.run(),
+            Command::Completions(completions) => {
+                completions.run();
+                Ok(())
+            }
+            Command::Man => shell::man(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Runs Packer and turns what it prints into progress.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use echora_rehearsal::process::Job;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::ui::{Step, Ui};
+
+/// How many lines of Packer's output an error carries.
+const TAIL: usize = 20;
+
+/// One call of `packer build`.
+#[derive(Debug)]
+pub struct PackerRun<'a> {
+    /// Command that Packer is run by, such as `ip netns exec NAME`; empty for none.
+    pub prefix: &'a [String],
+    /// The program.
+    pub packer: &'a Path,
+    /// Folder with the HCL files.
+    pub template: &'a Path,
+    /// Variables as JSON, in a file that only its owner can read.
+    pub variables: &'a Path,
+    /// Folder for Packer's own state, so that nothing of the user's is read or changed.
+    pub home: &'a Path,
+    /// The longest that the whole build may take.
+    pub deadline: Duration,
+}
+
+impl PackerRun<'_> {
+    /// Runs Packer to its end; each provisioner is shown as a detail of `step`.
+    pub async fn run(&self, ui: &Ui, step: &Step) -> Result<Vec<(String, f64)>> {
+        let mut job = Job::start(self.command().stdout(Stdio::piped()).stderr(Stdio::piped()), "packer build")?;
+        let out = job.child().stdout.take().context("packer has no output")?;
+        let err = job.child().stderr.take().context("packer has no error output")?;
+        let mut output = Output::new(ui, step);
+        let (mut out, mut err) = (BufReader::new(out).lines(), BufReader::new(err).lines());
+        let read = async {
+            let (mut out_open, mut err_open) = (true, true);
+            while out_open || err_open {
+                let line = tokio::select! {
+                    line = out.next_line(), if out_open => line.map(|l| l.or_else(|| { out_open = false; None })),
+                    line = err.next_line(), if err_open => line.map(|l| l.or_else(|| { err_open = false; None })),
+                };
+                if let Some(line) = line.context("cannot read what packer prints")? {
+                    output.line(&line);
+                }
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(self.deadline, read).await {
+            Ok(read) => read?,
+            Err(_) => bail!("packer build did not end within {} s\n{}", self.deadline.as_secs(), output.tail()),
+        }
+        let status = job.status(Duration::from_secs(30)).await?;
+        if !status.success() {
+            bail!("packer build failed ({status})\n{}", output.tail());
+        }
+        Ok(output.finish())
+    }
+
+    fn command(&self) -> Command {
+        let mut words = self.prefix.iter().map(PathBuf::from).chain([self.packer.to_owned()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(["build", "-color=false", "-on-error=cleanup"]);
+        command.arg("-var-file").arg(self.variables).arg(self.template);
+        command.env("CHECKPOINT_DISABLE", "1").env("PACKER_CONFIG_DIR", self.home).env("PACKER_CACHE_DIR", self.home);
+        command
+    }
+}
+
+/// What Packer printed so far.
+struct Output<'a> {
+    ui: &'a Ui,
+    step: &'a Step,
+    lines: Vec<String>,
+    parts: Vec<(String, f64)>,
+    current: Option<(String, Instant)>,
+}
+
+impl<'a> Output<'a> {
+    fn new(ui: &'a Ui, step: &'a Step) -> Self {
+        Self { ui, step, lines: Vec::new(), parts: Vec::new(), current: None }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.ui.log(line);
+        if let Some(part) = part_of(line) {
+            self.close();
+            self.step.detail(&part);
+            self.current = Some((part, Instant::now()));
+        }
+        if matters(line) {
+            self.lines.push(line.to_owned());
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some((part, began)) = self.current.take() {
+            self.parts.push((part, began.elapsed().as_secs_f64()));
+        }
+    }
+
+    fn tail(&self) -> String {
+        self.lines[self.lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+
+    fn finish(mut self) -> Vec<(String, f64)> {
+        self.close();
+        self.parts
+    }
+}
+
+/// The provisioner that a line of Packer's output begins, by the name of its script or folder.
+fn part_of(line: &str) -> Option<String> {
+    let (_, message) = line.strip_prefix("==> ")?.split_once(": ")?;
+    let base = |path: &str| Path::new(path).file_stem().map(|s| s.to_string_lossy().into_owned());
+    if let Some(script) = message.strip_prefix("Provisioning with shell script: ") {
+        return base(script);
+    }
+    if let Some((source, _)) = message.strip_prefix("Uploading ").and_then(|m| m.split_once(" => ")) {
+        return base(source).map(|name| format!("upload {name}"));
+    }
+    message.strip_prefix("Downloading ").and_then(|m| base(m.split(" => ").next()?)).map(|name| format!("download {name}"))
+}
+
+/// Whether a line may explain a failure: package downloads and progress bars never do.
+fn matters(line: &str) -> bool {
+    const NOISE: [&str; 8] = ["Get:", "Selecting ", "Preparing to", "Unpacking ", "Setting up ", "Processing ", "Reading ", "(Reading "];
+    let text = line.trim_start_matches("==> ").split_once(": ").map_or(line, |(_, text)| text).trim();
+    !text.is_empty() && !NOISE.iter().any(|noise| text.starts_with(noise))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn provisioners_are_named_by_their_script() {
+        let part = |line| part_of(line).unwrap_or_default();
+        assert_eq!(part("==> null.echora: Provisioning with shell script: a/scripts/01-base.sh"), "01-base");
+        assert_eq!(part("==> null.echora: Uploading /x/echora-payload => /tmp/"), "upload echora-payload");
+        assert_eq!(part("==> null.echora: Downloading /tmp/p/packages.txt => /y"), "download packages");
+        assert_eq!(part("    null.echora: Provisioning with shell script: no"), "");
+    }
+
+    #[test]
+    fn package_noise_does_not_explain_a_failure() {
+        assert!(!matters("    null.echora: Get:1 http://mirror/debian trixie InRelease [1 kB]"));
+        assert!(!matters("==> null.echora:"));
+        assert!(matters("==> null.echora: verify: host key left: /etc/ssh/ssh_host_rsa_key"));
+    }
+}

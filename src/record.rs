@@ -1,0 +1,110 @@
+//! The record of a build: what went in, what came out, how long it took.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Exit, Fault};
+use crate::ui::StepTime;
+
+/// A finished build, as `record.json` beside its snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The provider's id.
+    pub provider: String,
+    /// How much of the provider was real.
+    pub depth: Depth,
+    /// Why it was not more, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_note: Option<String>,
+    /// When the build began, RFC 3339.
+    pub began: String,
+    /// Digest over all that goes into an image; equal inputs make equal images.
+    pub inputs: String,
+    /// Versions of what took part.
+    pub versions: Versions,
+    /// Container images by name.
+    pub images: BTreeMap<String, ImageRecord>,
+    /// What came out.
+    pub snapshot: Snapshot,
+    /// The machine's packages, name to version.
+    pub packages: BTreeMap<String, String>,
+    /// Seconds per step.
+    pub steps: Vec<StepTime>,
+}
+
+/// How much of a provider a build had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Depth {
+    /// A real account.
+    Account,
+    /// A local machine; Packer's null builder stands for the source block.
+    Machine,
+}
+
+/// Versions of what took part in a build.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Versions {
+    /// This program.
+    pub echora_images: String,
+    /// Packer, and how it was obtained.
+    pub packer: String,
+    /// The provider's plugin constraint, or why it had no part.
+    pub plugin: String,
+    /// The base image.
+    pub base: String,
+}
+
+/// A container image in the snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// The local tag that the stack runs.
+    pub tag: String,
+    /// Digest of the image.
+    pub digest: String,
+}
+
+/// What a build leaves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Snapshot {
+    /// A disk image beside the record.
+    Disk {
+        /// File name.
+        file: String,
+        /// sha256 of the file.
+        sha256: String,
+        /// Size of the file.
+        bytes: u64,
+    },
+    /// A snapshot in an account.
+    Account {
+        /// The provider's id.
+        id: String,
+    },
+}
+
+impl Record {
+    /// Reads a record; a folder stands for the `record.json` in it.
+    pub fn read(path: &Path) -> Result<(Self, PathBuf)> {
+        let file = if path.is_dir() { path.join("record.json") } else { path.to_owned() };
+        let fault = |what: String| {
+            Fault::new(Exit::Usage, what, "a record is made by `echora-images build`; give its folder or its record.json")
+        };
+        let text = fs::read_to_string(&file).map_err(|e| fault(format!("cannot read record {}: {e}", file.display())))?;
+        let record = serde_json::from_str(&text).map_err(|e| fault(format!("record {} is damaged: {e}", file.display())))?;
+        Ok((record, file))
+    }
+
+    /// Writes `record.json` into `folder`.
+    pub fn write(&self, folder: &Path) -> Result<PathBuf> {
+        let path = folder.join("record.json");
+        let text = serde_json::to_string_pretty(self).context("cannot write the record as JSON")? + "\n";
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
