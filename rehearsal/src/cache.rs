@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -82,10 +83,13 @@ impl Cache {
             }
             fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
-        let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&kind_folder).context("cannot write to the cache")?;
+        // Under this entry's lock nobody else builds it: what lies there was left by a build that died.
+        let prefix = format!(".new-{key}-");
+        remove_all(&kind_folder, &prefix)?;
+        let new = tempfile::Builder::new().prefix(&prefix).tempdir_in(&kind_folder).context("cannot write to the cache")?;
         build(new.path()).await?;
         write_manifest(new.path())?;
-        fs::rename(new.keep(), &path).with_context(|| format!("cannot put {} in place", path.display()))?;
+        fs::rename(new.path(), &path).with_context(|| format!("cannot put {} in place", path.display()))?;
         prune(&kind_folder)?;
         Ok(Kept { path, reused: false, key, note })
     }
@@ -117,8 +121,9 @@ impl Key {
     pub fn path(mut self, name: &str, path: &Path) -> Result<Self> {
         for file in files_below(path)? {
             let relative = file.strip_prefix(path).unwrap_or(&file).display().to_string();
+            let mode = fs::metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?.permissions().mode();
             let (digest, _) = sha256(&file)?;
-            self.add(&format!("{name}/{relative}"), digest.as_bytes());
+            self.add(&format!("{name}/{relative}:{mode:o}"), digest.as_bytes());
         }
         Ok(self)
     }
@@ -151,6 +156,12 @@ pub fn sha256(path: &Path) -> Result<(String, u64)> {
             }
         }
     }
+}
+
+/// sha256 of bytes in memory, lower-case hexadecimal.
+#[must_use]
+pub fn hex_sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -211,13 +222,16 @@ fn files_below(path: &Path) -> Result<Vec<PathBuf>> {
 async fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     let end = Instant::now() + LOCK_DEADLINE;
-    while let Err(error) = file.try_lock() {
-        match error {
-            fs::TryLockError::WouldBlock if Instant::now() < end => tokio::time::sleep(Duration::from_millis(200)).await,
-            _ => bail!("another build has held {} for {} s", path.display(), LOCK_DEADLINE.as_secs()),
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::Error(error)) => return Err(error).with_context(|| format!("cannot lock {}", path.display())),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() > end => {
+                bail!("another build has held {} for {} s", path.display(), LOCK_DEADLINE.as_secs())
+            }
+            Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
-    Ok(file)
 }
 
 /// Marks an entry as used now; the oldest go first.
@@ -228,18 +242,25 @@ fn touch(entry: &Path) {
     }
 }
 
-/// Removes what a dead build left and all but the entries used last. The caller holds the lock of one entry; what
-/// another process builds right now is recognised by its age.
+/// Removes the folders in `folder` whose name begins with `prefix`.
+fn remove_all(folder: &Path, prefix: &str) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)) {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes all but the entries used last.
 fn prune(kind_folder: &Path) -> Result<()> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(kind_folder).with_context(|| format!("cannot list {}", kind_folder.display()))? {
         let path = entry.with_context(|| format!("cannot list {}", kind_folder.display()))?.path();
         let used = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-")) {
-            if used(&path).elapsed().is_ok_and(|age| age > LOCK_DEADLINE) {
-                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            }
-        } else if path.is_dir() {
+        let being_built = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-"));
+        if path.is_dir() && !being_built {
             entries.push((used(&path.join(MANIFEST)), path));
         }
     }

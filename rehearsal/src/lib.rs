@@ -6,9 +6,11 @@
 pub mod base;
 pub mod cache;
 pub mod front_door;
+pub mod images;
 pub mod machine;
 pub mod metadata;
 pub mod mirror;
 pub mod need;
 pub mod network;
 pub mod process;
+pub mod tools;

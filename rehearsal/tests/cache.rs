@@ -60,6 +60,27 @@ async fn a_build_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_dead_build_left_goes() {
+    let (folder, builds) = (tempfile::tempdir().unwrap(), Cell::new(0));
+    let cache = Cache::at(folder.path().to_owned());
+    let key = Key::default().text("content", "a").digest();
+    let left = folder.path().join("thing").join(format!(".new-{key}-dead"));
+    fs::create_dir_all(&left).unwrap();
+    keep(&cache, "a", &builds).await;
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_mode_is_part_of_the_key() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let key = || Key::default().path("file", file.path()).unwrap().digest();
+    let before = key();
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_ne!(before, key());
+}
+
+#[tokio::test]
 async fn two_at_once_build_once() {
     let (folder, builds) = (tempfile::tempdir().unwrap(), Cell::new(0));
     let cache = Cache::at(folder.path().to_owned());

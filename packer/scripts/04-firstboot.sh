@@ -1,0 +1,47 @@
+#!/bin/sh
+# Installs what runs at the buyer's first boot: the guest binary, its unit, cloud-init's hook and the message of the day.
+set -eu
+
+: "${ECHORA_PAYLOAD:?is set by the Packer template; do not run this on a machine that is to be kept}"
+root=${ECHORA_ROOT:-}
+stack=$ECHORA_PAYLOAD/stack
+
+fail() { # CODE WHAT HINT
+	printf 'error: %s\nhint: %s\n' "$2" "$3" >&2
+	exit "$1"
+}
+
+install_file() { # MODE FROM TO
+	install -d -m 0755 "$(dirname "$root$3")"
+	install -m "$1" "$2" "$root$3"
+}
+
+install_files() {
+	install_file 0755 "$ECHORA_PAYLOAD/bin/echora-firstboot" /usr/local/bin/echora-firstboot
+	install_file 0644 "$ECHORA_PAYLOAD/provider.toml" /etc/echora/provider.toml
+	install_file 0644 "$stack/echora-firstboot.service" /etc/systemd/system/echora-firstboot.service
+	install_file 0755 "$stack/001_onboot" /var/lib/cloud/scripts/per-instance/001_onboot
+	install_file 0755 "$stack/90-echora" /etc/update-motd.d/90-echora
+	systemctl daemon-reload
+	systemctl enable echora-firstboot.service
+}
+
+check_binary() {
+	"$root/usr/local/bin/echora-firstboot" --version ||
+		fail 1 'echora-firstboot does not run here' "was it built for $(uname -m)? make guest builds both architectures"
+}
+
+# Reads the file as first boot will, every variable that it insists on set to something.
+check_compose() {
+	trial=$(mktemp -d)
+	trap 'rm -rf "$trial"' EXIT
+	cp "$root/opt/echora/compose.yaml" "$trial/compose.yaml"
+	# shellcheck disable=SC2016  # compose's notation, not the shell's
+	grep -o '\${[A-Za-z0-9_]*:\{0,1\}?' "$trial/compose.yaml" | sed 's/^..//; s/:\{0,1\}?$/=trial/' | sort -u >"$trial/.env"
+	docker compose --project-directory "$trial" --file "$trial/compose.yaml" config --quiet ||
+		fail 1 'docker compose refuses compose.yaml' 'the lines above name the place in firstboot/stack/compose.yaml'
+}
+
+install_files
+check_binary
+check_compose
