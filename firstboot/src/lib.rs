@@ -1,1 +1,27 @@
-//! First boot.
+//! First boot of an Echora server.
+//!
+//! [`boot::boot`] reads top to bottom like the boot sequence; every other module is one of its means. The host's
+//! command line tool uses [`login`] to read what a console printed.
+
+pub mod boot;
+pub mod login;
+pub mod ready;
+
+mod caddy;
+mod clone;
+mod command;
+mod compose;
+mod console;
+mod document;
+mod environment;
+mod files;
+mod inputs;
+mod instance;
+pub mod metadata;
+mod owner;
+mod secrets;
+mod state;
+mod system;
+
+pub use instance::Instance;
+pub use system::System;

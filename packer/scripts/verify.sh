@@ -2,7 +2,7 @@
 # Looks at the machine as it will be copied, and names everything that must not be in an image or is missing from it.
 # It repeats what the clean-up promises in its own words: a line that is forgotten there is found here.
 # ECHORA_ROOT: a folder to look at in place of the running machine.
-set -eu
+set -euf # patterns are expanded in one place only, below that folder
 
 root=${ECHORA_ROOT:-}
 checks=0
@@ -13,23 +13,22 @@ finding() { # WHAT PATH
 	findings=$((findings + 1))
 }
 
-absent() { # WHAT PATTERN...
-	what=$1
-	shift
-	checks=$((checks + 1))
-	for pattern; do
-		# shellcheck disable=SC2086  # the pattern is to be expanded
-		for path in "$root"$pattern; do
-			if [ -e "$path" ] || [ -L "$path" ]; then finding "$what" "${path#"$root"}"; fi
-		done
-	done
-}
-
-listed() { # WHAT, one path a line on stdin; none is expected
+none() { # WHAT, one path a line on stdin
 	checks=$((checks + 1))
 	while read -r path; do
 		if [ -n "$path" ]; then finding "$1" "${path#"$root"}"; fi
 	done
+}
+
+expand() { # PATTERN...; prints what there is
+	set +f
+	for pattern; do
+		# shellcheck disable=SC2086  # the pattern is to be expanded
+		for path in "$root"$pattern; do
+			if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
+		done
+	done
+	set -f
 }
 
 holds() { # WHAT PATH COMMAND...
@@ -40,39 +39,156 @@ holds() { # WHAT PATH COMMAND...
 	"$@" >/dev/null 2>&1 || finding "$what" "$path"
 }
 
-filled_files() { # FOLDER...
-	for folder; do
-		if [ -d "$root$folder" ]; then find "$root$folder" -xdev -type f -size +0; fi
-	done
-}
-
 homes() {
 	{
 		printf '/root\n'
 		cut -d : -f 6 "$root/etc/passwd"
-		for home in "$root"/home/*; do printf '%s\n' "${home#"$root"}"; done
+		expand '/home/*' | sed "s#^$root##"
 	} | sed 's#^/$##' | sort -u
 }
 
-words() { printf '%s' "$1" | tr -s ' ' '\n'; }
-
 has_mode() { [ "$(stat -c %a "$root$2")" = "$1" ]; }
-
 is_empty_file() { [ -f "$root$1" ] && [ ! -s "$root$1" ]; }
-
 has_line() { grep -qx "$1" "$root$2"; }
-
 is_enabled() { systemctl --root="${root:-/}" is-enabled "$1"; }
+is_image() { docker image inspect "$1"; }
 
-check_identity() {
+check_absent() {
 	while IFS='|' read -r what patterns; do
-		# shellcheck disable=SC2046  # a list of patterns, which are expanded below the root only
-		(set -f; words "$patterns") >/dev/null
-		set -f
-		# shellcheck disable=SC2086
-		set -- $patterns
-		set +f
-		absent "$what" "$@"
+		# shellcheck disable=SC2086  # a list
+		expand $patterns >"$listing"
+		none "$what" <"$listing"
 	done <<-'END'
+		SSH host key left|/etc/ssh/ssh_host_*
+		D-Bus machine id left|/var/lib/dbus/machine-id
+		random seed left|/var/lib/systemd/random-seed /boot/efi/loader/random-seed
+		credential secret left|/var/lib/systemd/credential.secret
+		timer stamp left|/var/lib/systemd/timers/*
+		core dump left|/var/lib/systemd/coredump/* /var/crash/*
+		DHCP state left|/var/lib/dhcp/* /var/lib/dhcpcd/* /var/lib/NetworkManager/* /var/lib/systemd/network/*
+		network name rule left|/etc/udev/rules.d/70-persistent-net.rules
+		NVMe host id left|/etc/nvme/hostnqn /etc/nvme/hostid
+		EFI variables left|/boot/efi/NvVars
+		shared TLS key left|/etc/ssl/private/ssl-cert-snakeoil.key
+		firmware history left|/var/lib/fwupd/*
+		subscription token left|/var/lib/ubuntu-advantage/private/*
+		cloud-init instance left|/var/lib/cloud/instances/* /var/lib/cloud/instance /var/lib/cloud/data/* /var/lib/cloud/sem/*
+		network of the build machine left|/etc/netplan/50-cloud-init.yaml /etc/network/interfaces.d/50-cloud-init /etc/systemd/network/*-cloud-init-* /etc/NetworkManager/system-connections/cloud-init-*
+		sshd settings of the build machine left|/etc/ssh/sshd_config.d/50-cloud-init.conf
+		sudo rule of the build machine left|/etc/sudoers.d/90-cloud-init-users
+		package proxy left|/etc/apt/apt.conf.d/*proxy*
+		package archive login left|/etc/apt/auth.conf /etc/apt/auth.conf.d/*
+		password file backup left|/etc/passwd- /etc/shadow- /etc/group- /etc/gshadow- /etc/subuid- /etc/subgid- /var/backups/*
+		journal left|/var/log/journal/*
+		swap file left|/swapfile /swap.img
+		Docker identity left|/var/lib/docker/engine-id /etc/docker/key.json /var/lib/containerd/io.containerd.grpc.v1.introspection/uuid
+		Docker swarm left|/var/lib/docker/swarm/*
+		secrets left|/opt/echora/.env /etc/echora/config.toml /root/echora-credentials
+		first boot state left|/var/lib/echora/* /var/lib/echora/.[!.]*
+		backup left|/opt/echora/backups/*
+		override left|/opt/echora/compose.override.yaml
 	END
+	# shellcheck disable=SC2086  # a list
+	expand ${ECHORA_REMOVE_PATHS:-} >"$listing"
+	none 'unwanted file left' <"$listing"
 }
+
+check_files() {
+	while IFS='|' read -r what folder; do
+		find "$root$folder" -xdev -type f -size +0 >"$listing" 2>/dev/null || : # no such folder
+		none "$what" <"$listing"
+	done <<-'END'
+		log left|/var/log
+		package list left|/var/lib/apt/lists
+		package list stamp left|/var/lib/apt/periodic
+		downloaded package left|/var/cache/apt
+		mail left|/var/mail
+		cron job left|/var/spool/cron
+	END
+	for folder in /tmp /var/tmp; do
+		# Running services have private folders there, which systemd removes with them.
+		find "$root$folder" -xdev -mindepth 1 -maxdepth 1 ! -path "$0" ! -path "$listing" ! -name 'systemd-private-*'
+	done >"$listing"
+	none 'temporary file left' <"$listing"
+}
+
+check_users() {
+	for home in $(homes); do expand "$home/.ssh/*" "$home/.ssh/.[!.]*"; done >"$listing"
+	none 'SSH file left' <"$listing"
+	for home in $(homes); do expand "$home/.*history" "$home/.*hst" "$home/.*hsts" "$home/.histfile" "$home/.viminfo"; done >"$listing"
+	none 'history left' <"$listing"
+	for home in $(homes); do expand "$home/.docker" "$home/.netrc" "$home/.gnupg" "$home/.gitconfig" "$home/.cache"; done >"$listing"
+	none 'settings of a person left' <"$listing"
+	awk -F : '$2 != "*" { print "/etc/shadow (" $1 ")" }' "$root/etc/shadow" >"$listing"
+	none 'password not locked' <"$listing"
+}
+
+check_host() {
+	holds 'machine id is not empty' /etc/machine-id is_empty_file /etc/machine-id
+	holds 'host name of the build machine' /etc/hostname has_line localhost /etc/hostname
+	grep -Hl '^127\.0\.1\.1[[:space:]]' "$root/etc/hosts" >"$listing" || :
+	none 'host name of the build machine' <"$listing"
+	grep -Hl '^InitiatorName=' "$root/etc/iscsi/initiatorname.iscsi" >"$listing" 2>/dev/null || :
+	none 'iSCSI name left' <"$listing"
+	awk '$1 ~ "^/" && $1 !~ "^/dev/" && $3 == "swap" { print $1 }' "$root/etc/fstab" >"$listing"
+	none 'swap file in fstab' <"$listing"
+	holds 'firewall is off' /etc/ufw/ufw.conf has_line ENABLED=yes /etc/ufw/ufw.conf
+	holds 'security updates are off' /etc/apt/apt.conf.d/20auto-upgrades \
+		has_line 'APT::Periodic::Unattended-Upgrade "1";' /etc/apt/apt.conf.d/20auto-upgrades
+	for argument in ${ECHORA_KERNEL_ARGUMENTS:-}; do
+		awk -v argument="$argument" '$1 == "linux" { n = 0; for (i = 2; i <= NF; i++) n += $i == argument; if (n != 1) bad = 1; lines++ }
+			END { exit bad || !lines }' "$root/boot/grub/grub.cfg" || printf '/boot/grub/grub.cfg (%s)\n' "$argument"
+	done >"$listing"
+	none 'kernel argument not there once' <"$listing"
+	for package in ${ECHORA_PURGE_PACKAGES:-}; do
+		# shellcheck disable=SC2016  # dpkg-query's own notation
+		dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$package" 2>/dev/null | sed -n 's/^installed //p'
+	done >"$listing"
+	none 'unwanted package left' <"$listing"
+}
+
+check_docker() {
+	holds 'Docker does not answer' docker docker info
+	for what in 'container ps --all --quiet' 'volume volume ls --quiet' 'network network ls --filter type=custom --quiet'; do
+		# shellcheck disable=SC2086  # words
+		docker ${what#* } 2>/dev/null | sed "s/^/${what%% *} /" >"$listing" || :
+		none 'Docker object left' <"$listing"
+	done
+	images=$(sed -n 's/^[[:space:]]*image:[[:space:]]*//p' "$root/opt/echora/compose.yaml" 2>/dev/null | tr -d '"'"'" | sort -u)
+	holds 'no image named' /opt/echora/compose.yaml [ -n "$images" ]
+	for image in $images; do holds 'image missing' "$image" is_image "$image"; done
+}
+
+check_present() {
+	while read -r mode path; do
+		holds "missing, or its mode is not $mode" "$path" has_mode "$mode" "$path"
+	done <<-'END'
+		755 /usr/local/bin/echora-firstboot
+		755 /var/lib/cloud/scripts/per-instance/001_onboot
+		755 /etc/update-motd.d/90-echora
+		644 /etc/systemd/system/echora-firstboot.service
+		644 /etc/echora/provider.toml
+		644 /opt/echora/compose.yaml
+		644 /opt/echora/Caddyfile
+		755 /opt/echora/frontend
+		700 /opt/echora/backups
+		700 /var/lib/echora
+	END
+	for unit in echora-firstboot.service echora-ssh-host-keys.service docker.service; do
+		holds 'unit not enabled' "$unit" is_enabled "$unit"
+	done
+}
+
+listing=$(mktemp)
+trap 'rm -f "$listing"' EXIT
+check_absent
+check_files
+check_users
+check_host
+check_docker
+check_present
+if [ "$findings" -gt 0 ]; then
+	printf 'error: %s of the promises of this image do not hold\nhint: each line above names one\n' "$findings" >&2
+	exit 5
+fi
+printf 'verify: %s checks passed\n' "$checks"

@@ -21,6 +21,34 @@ pub struct Entry {
     pub fixture: Fixture,
 }
 
+/// A name that is no provider's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownProvider {
+    asked: String,
+    known: Vec<String>,
+}
+
+impl UnknownProvider {
+    /// The known providers, and the one that was probably meant.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let known = self.known.join(", ");
+        let distance = |id: &&String| strsim::damerau_levenshtein(id, &self.asked.to_lowercase());
+        match self.known.iter().min_by_key(distance).filter(|id| distance(id) <= id.len() / 2) {
+            Some(nearest) => format!("did you mean {nearest}? The known providers are {known}"),
+            None => format!("the known providers are {known}"),
+        }
+    }
+}
+
+impl std::fmt::Display for UnknownProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "there is no provider {:?}", self.asked)
+    }
+}
+
+impl std::error::Error for UnknownProvider {}
+
 /// All providers by id.
 #[derive(Debug, Clone)]
 pub struct Catalog {
@@ -39,9 +67,9 @@ impl Catalog {
     }
 
     /// One provider by its id.
-    #[must_use]
-    pub fn get(&self, id: &str) -> Option<&Entry> {
-        self.entries.get(id)
+    pub fn find(&self, id: &str) -> Result<&Entry, UnknownProvider> {
+        let unknown = || UnknownProvider { asked: id.to_owned(), known: self.ids().map(str::to_owned).collect() };
+        self.entries.get(id).ok_or_else(unknown)
     }
 
     /// All providers, in the order of their ids.

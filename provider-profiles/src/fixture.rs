@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +199,7 @@ fn render(template: &str, setting: &Setting, value: &str, token: &str) -> Result
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.add_filter("base64", |text: &str| STANDARD.encode(text));
     let context = minijinja::context! { value, token, ..minijinja::Value::from_serialize(setting) };
     Ok(environment.render_str(template, context)?)
 }

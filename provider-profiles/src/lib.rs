@@ -16,7 +16,7 @@ mod profile;
 pub use plan::{Condition, Document, Fields, Format, GuestPlan, InputSource, Metadata, Place, TokenDance};
 
 #[cfg(feature = "catalog")]
-pub use catalog::{Catalog, Entry};
+pub use catalog::{Catalog, Entry, UnknownProvider};
 #[cfg(feature = "catalog")]
 pub use fixture::{ConfigDrive, Exchange, Fixture, Instance, Reply, Setting};
 #[cfg(feature = "catalog")]

@@ -187,6 +187,17 @@ pub enum Architecture {
     Aarch64,
 }
 
+impl Architecture {
+    /// Its name in target triples and in `uname -m`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+}
+
 /// What a buyer sees of the machine's consoles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

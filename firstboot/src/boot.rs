@@ -1,0 +1,245 @@
+//! The boot sequence. Each step can be repeated after a power cut and has its deadlines in the means that it uses.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use provider_profiles::GuestPlan;
+
+use crate::caddy::{self, Gate};
+use crate::clone;
+use crate::compose;
+use crate::console::Console;
+use crate::environment::Environment;
+use crate::files;
+use crate::inputs::{self, Inputs};
+use crate::instance::Instance;
+use crate::login::LoginBlock;
+use crate::metadata::{Client, Patience};
+use crate::owner::Backend;
+use crate::secrets::{self, Owner};
+use crate::state::{State, instance_id};
+use crate::system::System;
+
+mod door;
+
+const STEPS: usize = 9;
+/// The user that the backend runs as, in compose.yaml.
+const BACKEND_USER: u32 = 10001;
+
+/// Sets the machine up, or finds that it is.
+pub fn boot(system: &System) -> Result<()> {
+    let plan = plan(system)?;
+    let mut boot = Boot {
+        system,
+        console: Console::new(system, &plan.consoles),
+        plan,
+        state: State::default(),
+        step: 0,
+        current: None,
+    };
+    let outcome = boot.run();
+    if let Err(error) = &outcome {
+        boot.console.say(&format!("first boot FAILED in step {}: {error:#}", boot.step));
+        boot.console.say("what to do: cure it and run `systemctl restart echora-firstboot`, or reboot; it goes on from there");
+    }
+    outcome
+}
+
+struct Boot<'a> {
+    system: &'a System,
+    plan: GuestPlan,
+    console: Console,
+    state: State,
+    step: usize,
+    current: Option<(&'static str, Instant)>,
+}
+
+impl Boot<'_> {
+    fn run(&mut self) -> Result<()> {
+        self.begin("state", "looking at what has been done");
+        let id = instance_id(self.system)?;
+        self.state = State::read(self.system)?;
+        if self.state.finished && self.state.instance == id {
+            return Ok(());
+        }
+        let cloned_from = (self.state.finished && self.state.instance != id).then(|| self.state.clone());
+        self.open_state(id, cloned_from.as_ref())?;
+
+        self.begin("fence", "closing the door while this server is set up");
+        compose::wait_for_engine()?;
+        caddy::write(self.system, Gate::Fence, None, &Instance::default())?;
+        compose::start(self.system, "caddy")?;
+
+        self.begin("metadata", "asking the provider who this machine is");
+        let (instance, inputs) = self.ask();
+
+        self.begin("secrets", "making secrets");
+        let owner = self.make_secrets(&instance, &inputs)?;
+
+        self.begin("stack", "starting the database and the app");
+        compose::start_and_wait(self.system, "backend")?;
+
+        self.begin("owner", "making the owner's account");
+        match &cloned_from {
+            // Its owner came along with its data.
+            Some(_) => {}
+            None => self.make_owner(&owner, &inputs)?,
+        }
+
+        self.begin("open", "opening the door");
+        caddy::write(self.system, Gate::Site, inputs.domain.as_deref(), &instance)?;
+        compose::reload_caddy(self.system)?;
+        let url = url(inputs.domain.as_deref(), &instance);
+        door::check(&url)?;
+
+        self.begin("print", "printing the login");
+        self.state.url.clone_from(&url);
+        self.print(&url, &owner, cloned_from.is_some())?;
+
+        self.begin("marker", "remembering that all is done");
+        self.finish()
+    }
+
+    /// Announces a step and takes the time of the one before.
+    fn begin(&mut self, name: &'static str, what: &str) {
+        self.close();
+        self.step += 1;
+        // A finished machine says nothing at its boots.
+        if self.step > 1 {
+            self.console.say(&format!("[{}/{STEPS}] {name}: {what}", self.step));
+        }
+        self.current = Some((name, Instant::now()));
+    }
+
+    fn close(&mut self) {
+        if let Some((name, began)) = self.current.take() {
+            let milliseconds = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+            self.state.seconds.insert(name.to_owned(), f64::from(milliseconds) / 1000.0);
+        }
+    }
+
+    /// From here on a boot that is cut off is known to be under way.
+    fn open_state(&mut self, id: String, cloned_from: Option<&State>) -> Result<()> {
+        if let Some(original) = cloned_from {
+            self.console.say("this machine is a copy of a configured one: its data and its login stay as they are");
+            let renewed = clone::renew_identity(self.system, &original.identity)?;
+            if !renewed.is_empty() {
+                self.console.say(&format!("made anew: {}", renewed.join(", ")));
+            }
+        }
+        self.state = State { instance: id, version: env!("CARGO_PKG_VERSION").into(), ..State::default() };
+        // A copy that is cut off must still be known as one: its original's state stays until its own marker.
+        if cloned_from.is_none() { self.state.write(self.system) } else { Ok(()) }
+    }
+
+    /// Metadata and inputs. A service that fails makes the boot degraded and loud, never dead.
+    fn ask(&self) -> (Instance, Inputs) {
+        self.compare_vendor();
+        let base = self.system.metadata.as_deref();
+        let mut client = Client::new(&self.plan.metadata, base, Patience::default());
+        let told = client.instance();
+        let variables = told.is_ok().then_some(&mut client);
+        let instance = told.unwrap_or_else(|error| {
+            self.console.say(&format!("WARNING: {error:#}"));
+            self.console.say("WARNING: going on with the address of the default route; it may not be the public one");
+            Instance::of_default_route()
+        });
+        let file = files::read(&self.system.config()).unwrap_or_else(|error| {
+            self.console.say(&format!("WARNING: {error:#}"));
+            None
+        });
+        let (inputs, problems) = inputs::read(file.as_deref(), &self.plan.inputs, variables);
+        for problem in problems {
+            self.console.say(&format!("WARNING: {problem}"));
+        }
+        (instance, inputs)
+    }
+
+    /// The image says which provider it is for; a machine of another one still comes up, and says so.
+    fn compare_vendor(&self) {
+        let vendor = files::read(&self.system.path("/sys/class/dmi/id/sys_vendor")).ok().flatten().unwrap_or_default();
+        let vendor = vendor.trim();
+        if !vendor.is_empty() && !self.plan.dmi_vendors.iter().any(|known| known == vendor) {
+            self.console.say(&format!("WARNING: this image is for {}, the machine is {vendor}", self.plan.name));
+        }
+    }
+
+    fn make_secrets(&self, instance: &Instance, inputs: &Inputs) -> Result<Owner> {
+        let path = self.system.environment();
+        let mut environment = Environment::parse(&files::read(&path)?.unwrap_or_default());
+        secrets::complete(&mut environment)?;
+        // Set but empty would be taken literally, unset would ask strangers on the Internet.
+        let announced = instance.public_ipv4.as_deref().or(instance.public_ipv6.as_deref()).unwrap_or("127.0.0.1");
+        environment.set("ANNOUNCED_IP", announced);
+        files::write(&path, 0o600, &environment.render())?;
+        // Passkeys need a domain; the app refuses to start with an address or an empty value.
+        let passkeys = inputs.domain.as_ref().map(|domain| {
+            format!("WEBAUTHN_RP_ID={domain}\nWEBAUTHN_RP_ORIGIN=https://{domain}\n")
+        });
+        files::write(&self.system.backend_environment(), 0o600, &passkeys.unwrap_or_default())?;
+        let uploads = self.system.uploads();
+        files::folder_of_root(&uploads)?;
+        let user = Some(BACKEND_USER);
+        std::os::unix::fs::chown(&uploads, user, user).with_context(|| format!("cannot hand {} over", uploads.display()))?;
+        secrets::owner(self.system, inputs)
+    }
+
+    fn make_owner(&self, owner: &Owner, inputs: &Inputs) -> Result<()> {
+        let backend = Backend::new(&self.system.backend);
+        let token = backend.ensure_owner(owner)?;
+        backend.apply(inputs, &token)
+    }
+
+    fn print(&self, url: &str, owner: &Owner, is_clone: bool) -> Result<()> {
+        if is_clone {
+            self.console.say(&format!("this server is at {url}; the login is the one of the machine that it was copied from"));
+            return Ok(());
+        }
+        let block = LoginBlock { url: url.to_owned(), username: owner.username.clone(), password: owner.password.clone() };
+        files::write(&self.system.credentials(), 0o600, &block.render())?;
+        self.console.login(&block);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.close();
+        self.state.finished = true;
+        self.state.identity = clone::identity(self.system)?;
+        self.state.write(self.system)?;
+        // From now on the login is the operator's to keep.
+        files::remove(&self.system.owner())?;
+        let seconds: f64 = self.state.seconds.values().sum();
+        self.console.say(&format!("ready after {} s", Duration::from_secs_f64(seconds).as_secs()));
+        Ok(())
+    }
+}
+
+fn plan(system: &System) -> Result<GuestPlan> {
+    let path = system.plan();
+    let text = files::read(&path)?.with_context(|| format!("{} is missing: this image is not complete", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// Where the site is: the domain, else the best address.
+fn url(domain: Option<&str>, instance: &Instance) -> String {
+    match (domain, &instance.public_ipv4, &instance.public_ipv6) {
+        (Some(domain), _, _) => format!("https://{domain}"),
+        (None, Some(address), _) => format!("https://{address}"),
+        (None, None, Some(address)) => format!("https://[{address}]"),
+        (None, None, None) => "https://localhost".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_is_the_best_name_there_is() {
+        let v4 = Instance { public_ipv4: Some("203.0.113.7".into()), public_ipv6: Some("2001:db8::7".into()), ..Instance::default() };
+        let v6 = Instance { public_ipv4: None, ..v4.clone() };
+        assert_eq!(url(Some("chat.example.org"), &v4), "https://chat.example.org");
+        assert_eq!(url(None, &v4), "https://203.0.113.7");
+        assert_eq!(url(None, &v6), "https://[2001:db8::7]");
+    }
+}

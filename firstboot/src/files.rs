@@ -1,0 +1,76 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Writes a file so that a power cut leaves the old content or the new, never a part; the mode is there before the
+/// content is.
+pub(crate) fn write(path: &Path, mode: u32, content: &str) -> Result<()> {
+    let folder = path.parent().context("a file needs a folder")?;
+    folder_of_root(folder)?;
+    let name = path.file_name().context("a file needs a name")?.to_string_lossy();
+    let new = folder.join(format!(".{name}.new"));
+    let put = || -> io::Result<()> {
+        // What a run that was cut off left may have another mode.
+        match fs::remove_file(&new) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)?;
+        File::open(folder)?.sync_all()
+    };
+    put().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes a folder that only root can enter, and what is missing above it.
+pub(crate) fn folder_of_root(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// The content of a file, or nothing when there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Removes a file that may not be there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).with_context(|| format!("cannot remove {}", path.display())),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/secret");
+        fs::create_dir(folder.path().join("a")).unwrap();
+        fs::write(folder.path().join("a/.secret.new"), "left by a power cut").unwrap();
+        for content in ["one", "two"] {
+            write(&path, 0o600, content).unwrap();
+            assert_eq!(read(&path).unwrap().as_deref(), Some(content));
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 1, "nothing else is left");
+    }
+}

@@ -1,0 +1,69 @@
+//! Where things are; tests put them elsewhere.
+
+use std::path::{Path, PathBuf};
+
+/// The machine that is set up.
+#[derive(Debug, Clone)]
+pub struct System {
+    /// Folder that stands for `/`.
+    pub root: PathBuf,
+    /// Replaces the metadata service's base address.
+    pub metadata: Option<String>,
+    /// The backend's address, on loopback.
+    pub backend: String,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self { root: "/".into(), metadata: None, backend: "http://127.0.0.1:3000".into() }
+    }
+}
+
+impl System {
+    pub(crate) fn path(&self, absolute: &str) -> PathBuf {
+        self.root.join(Path::new(absolute).strip_prefix("/").unwrap_or(Path::new(absolute)))
+    }
+
+    pub(crate) fn plan(&self) -> PathBuf {
+        self.path("/etc/echora/provider.toml")
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("/etc/echora/config.toml")
+    }
+
+    pub(crate) fn stack(&self) -> PathBuf {
+        self.path("/opt/echora")
+    }
+
+    pub(crate) fn environment(&self) -> PathBuf {
+        self.path("/opt/echora/.env")
+    }
+
+    /// Folder that Caddy reads its instance's configuration from.
+    pub(crate) fn caddy(&self) -> PathBuf {
+        self.path("/var/lib/echora/caddy")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("/var/lib/echora/state.json")
+    }
+
+    /// The owner's account between its making and the end of the boot.
+    pub(crate) fn owner(&self) -> PathBuf {
+        self.path("/var/lib/echora/owner.json")
+    }
+
+    /// Variables that only some servers have.
+    pub(crate) fn backend_environment(&self) -> PathBuf {
+        self.path("/var/lib/echora/backend.env")
+    }
+
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.path("/var/lib/echora/uploads")
+    }
+
+    pub(crate) fn credentials(&self) -> PathBuf {
+        self.path("/root/echora-credentials")
+    }
+}

@@ -1,0 +1,10 @@
+//! One module per command of the command line.
+
+pub mod boot;
+pub mod build;
+pub mod cache;
+pub mod contract;
+pub mod credentials;
+pub mod generate;
+pub mod providers;
+pub mod shell;

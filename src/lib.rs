@@ -1,0 +1,9 @@
+//! Builds 1-Click VM images of Echora and proves them; `main.rs` is the command line over this.
+
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod project;
+pub mod record;
+pub mod render;
+pub mod ui;

@@ -1,0 +1,50 @@
+//! The README's table of providers.
+
+use anyhow::{Context, Result};
+use provider_profiles::{Catalog, Datasource, KeyDelivery, Profile};
+
+/// Line before the table.
+pub const MARKER_START: &str = "<!-- providers -->";
+/// Line after the table.
+pub const MARKER_END: &str = "<!-- /providers -->";
+
+/// The table in Markdown.
+#[must_use]
+pub fn readme_table(catalog: &Catalog) -> String {
+    let mut table = String::from(
+        "| provider | id | Packer plugin | built on | buyer's machine reads | login shown on |\n|---|---|---|---|---|---|\n",
+    );
+    for entry in catalog.iter() {
+        table.push_str(&row(&entry.profile));
+    }
+    table
+}
+
+fn row(profile: &Profile) -> String {
+    let plugin = &profile.packer.plugin;
+    let mut bases: Vec<_> =
+        profile.bases.iter().map(|base| format!("{} {}: `{}`", base.os, base.architecture.name(), base.plan)).collect();
+    bases.dedup();
+    let datasource = match &profile.boot.datasource {
+        Datasource::Http => "metadata service",
+        Datasource::ConfigDrive { .. } => "config drive, metadata service",
+    };
+    let token = if profile.metadata.token.is_some() { " with a token" } else { "" };
+    let keys = if profile.boot.ssh_keys == KeyDelivery::Disk { ", keys on its disk" } else { "" };
+    format!(
+        "| {} | `{}` | `{}` {} | {} | {datasource}{token}{keys} | {} |\n",
+        profile.name,
+        profile.id,
+        plugin.source,
+        plugin.version,
+        bases.join("<br>"),
+        profile.consoles.devices.join(", "),
+    )
+}
+
+/// `text` with what stands between the markers replaced.
+pub fn replace_table(text: &str, table: &str) -> Result<String> {
+    let (head, rest) = text.split_once(MARKER_START).with_context(|| format!("README.md has no line {MARKER_START}"))?;
+    let (_, tail) = rest.split_once(MARKER_END).with_context(|| format!("README.md has no line {MARKER_END}"))?;
+    Ok(format!("{head}{MARKER_START}\n{table}{MARKER_END}{tail}"))
+}

@@ -1,0 +1,216 @@
+//! A provider's Packer template, block by block. The provisioners are the same for all; what differs is data.
+
+use hcl::expr::{Expression, FuncCall, Object, ObjectKey, TemplateExpr, Traversal, TraversalOperator, Variable};
+use hcl::{Block, BlockBuilder, Body, Identifier};
+use provider_profiles::Profile;
+
+/// Where the payload lies in the machine while it is built.
+pub const PAYLOAD_IN_MACHINE: &str = "/tmp/echora-payload";
+
+/// Oldest Packer that reads these templates.
+const PACKER: &str = ">= 1.11.0";
+const SOURCE_NAME: &str = "echora";
+/// Package downloads on a slow mirror, and the clean-up of a large disk.
+const LONG: &str = "45m";
+const SHORT: &str = "15m";
+
+pub(super) fn plugins(profile: &Profile) -> Body {
+    let plugin = &profile.packer.plugin;
+    let requirement: Object<ObjectKey, Expression> = [
+        (key("source"), plugin.source.clone().into()),
+        (key("version"), plugin.version.clone().into()),
+    ]
+    .into_iter()
+    .collect();
+    let required = Block::builder("required_plugins").add_attribute((plugin.name.as_str(), requirement)).build();
+    let packer = Block::builder("packer").add_attribute(("required_version", PACKER)).add_block(required).build();
+    Body::builder().add_block(packer).build()
+}
+
+pub(super) fn variables(profile: &Profile) -> Body {
+    let packer = &profile.packer;
+    let base = profile.default_base();
+    let image = base.map_or(Expression::Null, |base| expression(&base.image));
+    let plan = base.map_or_else(String::new, |base| base.plan.clone());
+    let token = FuncCall::builder("env").arg(packer.token.environment.clone()).build();
+    let token = variable("token", "The account's API token").add_attribute(("default", Expression::from(token)));
+    let blocks = [
+        token.add_attribute(("sensitive", true)).build(),
+        variable("image", "Base image or OS, as the provider names it").add_attribute(("default", image)).build(),
+        text("plan", "Plan of the build machine", &plan),
+        text("region", "Where to build", &packer.region),
+        text("snapshot", "Name of the snapshot; empty for one with the time in it", ""),
+        text("version", "Version of echora-images that builds", "unknown"),
+        text("payload", "Folder with what goes into the image, called echora-payload", "echora-payload"),
+        text("scripts", "Folder of the provisioners; empty for those of this checkout", ""),
+        text("packages", "File to write the list of packages to", "packages.txt"),
+        text("manifest", "File to write Packer's manifest to", "manifest.json"),
+        text("ssh_host", "Address of the machine, where no provider tells it", ""),
+        text("ssh_private_key_file", "Key for the machine, where no provider makes one", ""),
+    ];
+    let named = conditional("snapshot", "echora-${formatdate(\"YYYYMMDD-hhmmss\", timestamp())}");
+    let scripts = conditional("scripts", "${path.root}/../../scripts");
+    let locals = Block::builder("locals").add_attribute(("snapshot", named)).add_attribute(("scripts", scripts)).build();
+    Body::builder().add_blocks(blocks).add_block(locals).build()
+}
+
+pub(super) fn source(profile: &Profile) -> Body {
+    let packer = &profile.packer;
+    let names = &packer.names;
+    let mut block = Block::builder("source")
+        .add_labels([packer.builder.as_str(), SOURCE_NAME])
+        .add_attribute((packer.token.argument.as_str(), of("var", "token")))
+        .add_attribute((names.image.as_str(), of("var", "image")))
+        .add_attribute((names.plan.as_str(), of("var", "plan")))
+        .add_attribute((names.region.as_str(), of("var", "region")))
+        .add_attribute((names.snapshot.as_str(), of("local", "snapshot")));
+    if let Some(machine) = &names.machine {
+        block = block.add_attribute((machine.as_str(), of("local", "snapshot")));
+    }
+    for (name, value) in &packer.arguments {
+        block = block.add_attribute((name.as_str(), expression(value)));
+    }
+    Body::builder().add_block(block.build()).build()
+}
+
+/// Packer's built-in builder that does nothing but connect.
+#[must_use]
+pub fn null_source() -> Body {
+    let block = Block::builder("source")
+        .add_labels(["null", SOURCE_NAME])
+        .add_attribute(("communicator", "ssh"))
+        .add_attribute(("ssh_host", of("var", "ssh_host")))
+        .add_attribute(("ssh_username", "root"))
+        .add_attribute(("ssh_private_key_file", of("var", "ssh_private_key_file")))
+        .add_attribute(("ssh_timeout", "5m"));
+    Body::builder().add_block(block.build()).build()
+}
+
+pub(super) fn build(profile: &Profile, builder: &str) -> Body {
+    let environment = environment(profile);
+    let script = |name: &str, timeout: &str| {
+        let path = TemplateExpr::from(format!("${{local.scripts}}/{name}.sh"));
+        provisioner("shell")
+            .add_attribute(("script", path))
+            .add_attribute(("environment_vars", environment.clone()))
+            .add_attribute(("timeout", timeout))
+            .build()
+    };
+    let upload = provisioner("file")
+        .add_attribute(("source", of("var", "payload")))
+        .add_attribute(("destination", "/tmp"))
+        .build();
+    let packages = provisioner("file")
+        .add_attribute(("direction", "download"))
+        .add_attribute(("source", format!("{PAYLOAD_IN_MACHINE}/packages.txt")))
+        .add_attribute(("destination", of("var", "packages")))
+        .build();
+    let manifest = Block::builder("post-processor")
+        .add_label("manifest")
+        .add_attribute(("output", of("var", "manifest")))
+        .add_attribute(("strip_path", true))
+        .build();
+    let build = Block::builder("build")
+        .add_attribute(("sources", vec![format!("source.{builder}.{SOURCE_NAME}")]))
+        .add_blocks([
+            script("01-base", LONG),
+            upload,
+            script("02-echora", LONG),
+            script("03-caddy", SHORT),
+            script("04-firstboot", SHORT),
+            packages,
+            // Nothing may reconnect between these two and the end: the keys are gone.
+            script("99-cleanup", LONG),
+            script("verify", SHORT),
+            manifest,
+        ]);
+    Body::builder().add_block(build.build()).build()
+}
+
+fn environment(profile: &Profile) -> Vec<Expression> {
+    let cleanup = &profile.cleanup;
+    let flag = |set: bool| if set { "1" } else { "0" }.to_owned();
+    let fixed = [
+        ("DEBIAN_FRONTEND", "noninteractive".to_owned()),
+        ("NEEDRESTART_MODE", "a".to_owned()),
+        ("LC_ALL", "C".to_owned()),
+        ("ECHORA_PAYLOAD", PAYLOAD_IN_MACHINE.to_owned()),
+        ("ECHORA_KERNEL_ARGUMENTS", cleanup.kernel_arguments.join(" ")),
+        ("ECHORA_PURGE_PACKAGES", cleanup.purge_packages.join(" ")),
+        ("ECHORA_REMOVE_PATHS", cleanup.remove_paths.join(" ")),
+        ("ECHORA_ZERO_FILL", flag(cleanup.zero_fill)),
+        ("ECHORA_TRIM", flag(cleanup.trim)),
+    ];
+    let version = TemplateExpr::from("ECHORA_VERSION=${var.version}");
+    let fixed = fixed.into_iter().map(|(name, value)| Expression::from(format!("{name}={value}")));
+    fixed.chain([version.into()]).collect()
+}
+
+fn provisioner(kind: &str) -> BlockBuilder {
+    Block::builder("provisioner").add_label(kind)
+}
+
+fn variable(name: &str, description: &str) -> BlockBuilder {
+    Block::builder("variable").add_label(name).add_attribute(("description", description))
+}
+
+fn text(name: &str, description: &str, default: &str) -> Block {
+    variable(name, description).add_attribute(("type", of_name("string"))).add_attribute(("default", default)).build()
+}
+
+/// `var.NAME != "" ? var.NAME : DEFAULT`, the default being a template.
+fn conditional(name: &str, default: &str) -> Expression {
+    use hcl::expr::{BinaryOp, BinaryOperator, Conditional, Operation};
+    let given = BinaryOp::new(of("var", name), BinaryOperator::NotEq, "");
+    let given = Operation::Binary(given);
+    Conditional::new(given, of("var", name), TemplateExpr::from(default)).into()
+}
+
+/// `SCOPE.NAME`.
+fn of(scope: &str, name: &str) -> Expression {
+    Traversal::new(of_name(scope), [TraversalOperator::GetAttr(Identifier::sanitized(name))]).into()
+}
+
+fn of_name(name: &str) -> Expression {
+    Variable::sanitized(name).into()
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::Identifier(Identifier::sanitized(name))
+}
+
+/// A fact as a literal: nothing in it is ever read as a template.
+fn expression(value: &toml::Value) -> Expression {
+    match value {
+        toml::Value::String(text) => text.clone().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(flag) => (*flag).into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(items) => items.iter().map(expression).collect::<Vec<_>>().into(),
+        toml::Value::Table(table) => {
+            let object: Object<ObjectKey, Expression> =
+                table.iter().map(|(name, value)| (ObjectKey::Expression(name.clone().into()), expression(value))).collect();
+            object.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::render::format;
+
+    proptest! {
+        /// Whatever a fact holds, reading the template gives it back.
+        #[test]
+        fn values_come_back(text in r#"([a-z "'\\\n\t]|\$\{|%\{|\}|\$|%|ä|日|🦀){0,24}"#) {
+            let body = Body::builder().add_attribute(("value", expression(&toml::Value::String(text.clone())))).build();
+            let printed = format(&body).unwrap();
+            let read: hcl::Value = hcl::from_str(&printed).unwrap();
+            prop_assert_eq!(read["value"].as_str(), Some(text.as_str()), "{}", printed);
+        }
+    }
+}
