@@ -3,11 +3,21 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{boot::Boot, build::Build, credentials::Credentials, generate::Generate, providers::Providers, shell};
+use crate::commands::boot::Boot;
+use crate::commands::build::Build;
+use crate::commands::contract::Contract;
+use crate::commands::credentials::Credentials;
+use crate::commands::generate::Generate;
+use crate::commands::providers::Providers;
+use crate::commands::{cache, shell};
 
 /// Builds 1-Click VM images of Echora, proves them by booting them as a customer would
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = "Examples:\n  echora-images build vultr --rehearse\n  echora-images boot build/latest\n  echora-images providers")]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  echora-images build vultr --rehearse\n  echora-images boot build/latest\n  echora-images providers"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -25,6 +35,10 @@ enum Command {
     Generate(Generate),
     /// List the providers
     Providers(Providers),
+    /// Hold an app against the contract that images rely on
+    Contract(Contract),
+    /// Empty the cache of base disks, tools, packages and container images
+    CleanCache,
     /// Print a shell's completion script
     Completions(shell::Completions),
     /// Print the manual page
@@ -40,6 +54,8 @@ impl Cli {
             Command::Credentials(credentials) => credentials.run(),
             Command::Generate(generate) => generate.run(),
             Command::Providers(providers) => providers.run(),
+            Command::Contract(contract) => contract.run().await,
+            Command::CleanCache => cache::clean(),
             Command::Completions(completions) => {
                 completions.run();
                 Ok(())

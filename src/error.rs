@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn a_missing_tool_ends_with_three() {
         let error = anyhow::Error::from(Missing::new("x is not installed", "apt-get install x"));
-        assert_eq!(explain(&error), ("error: x is not installed\nhint: apt-get install x".into(), Exit::Missing));
+        assert_eq!(
+            explain(&error),
+            ("error: x is not installed\nhint: apt-get install x".into(), Exit::Missing)
+        );
     }
 
     #[test]

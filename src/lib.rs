@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod commands;
 pub mod error;
+pub mod preflight;
 pub mod project;
 pub mod record;
 pub mod render;
+pub mod time;
 pub mod ui;

@@ -27,12 +27,14 @@ async fn main() -> ExitCode {
 
 /// Ends with the error to report when somebody asks the program to end.
 async fn interrupted() -> anyhow::Error {
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = int.recv() => {},
         _ = term.recv() => {},
     }
-    Fault::new(Exit::Interrupted, "interrupted", "everything that was started has been stopped and removed").into()
+    Fault::new(Exit::Interrupted, "interrupted", "everything that was started has been stopped and removed")
+        .into()
 }

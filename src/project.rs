@@ -47,7 +47,8 @@ impl Project {
     }
 
     fn built(&self, architecture: Architecture, artifact: &str, cure: &str) -> Result<PathBuf> {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
         let path = target.join(format!("{}-unknown-linux-musl", architecture.name())).join(artifact);
         if path.is_file() {
             return Ok(path);

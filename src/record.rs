@@ -93,10 +93,16 @@ impl Record {
     pub fn read(path: &Path) -> Result<(Self, PathBuf)> {
         let file = if path.is_dir() { path.join("record.json") } else { path.to_owned() };
         let fault = |what: String| {
-            Fault::new(Exit::Usage, what, "a record is made by `echora-images build`; give its folder or its record.json")
+            Fault::new(
+                Exit::Usage,
+                what,
+                "a record is made by `echora-images build`; give its folder or its record.json",
+            )
         };
-        let text = fs::read_to_string(&file).map_err(|e| fault(format!("cannot read record {}: {e}", file.display())))?;
-        let record = serde_json::from_str(&text).map_err(|e| fault(format!("record {} is damaged: {e}", file.display())))?;
+        let text = fs::read_to_string(&file)
+            .map_err(|e| fault(format!("cannot read record {}: {e}", file.display())))?;
+        let record = serde_json::from_str(&text)
+            .map_err(|e| fault(format!("record {} is damaged: {e}", file.display())))?;
         Ok((record, file))
     }
 

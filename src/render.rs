@@ -39,7 +39,7 @@ fn common(profile: &Profile, builder: &str) -> Result<Files> {
     let plan = toml::to_string(&profile.guest_plan()).context("the guest plan cannot be written as TOML")?;
     Ok(Files::from([
         ("variables.pkr.hcl".into(), print(&template::variables(profile))?),
-        ("build.pkr.hcl".into(), print(&template::build(profile, builder))?),
+        ("build.pkr.hcl".into(), print(&template::build(builder))?),
         ("provider.toml".into(), format!("{HEADER}{plan}")),
     ]))
 }

@@ -82,7 +82,9 @@ impl Ui {
         let number = self.lock().times.len() + 1;
         let label = format!("[{number}/{}] {what}", self.steps);
         self.log(&label);
-        self.event(&json!({"event": "step-started", "step": number, "of": self.steps, "name": name, "what": what}));
+        self.event(
+            &json!({"event": "step-started", "step": number, "of": self.steps, "name": name, "what": what}),
+        );
         let expected = self.lock().expected.iter().find(|t| t.name == name).map(|t| t.seconds);
         let bar = (self.mode == Mode::Terminal).then(|| bar(&label, expected));
         if self.mode == Mode::Plain {
@@ -169,7 +171,11 @@ impl Step {
         if self.ui.mode != Mode::Json {
             line(&text);
         }
-        self.ui.lock().times.push(StepTime { name: self.name.clone(), seconds: tenths(seconds), note: note.to_owned() });
+        self.ui.lock().times.push(StepTime {
+            name: self.name.clone(),
+            seconds: tenths(seconds),
+            note: note.to_owned(),
+        });
     }
 }
 
@@ -190,7 +196,9 @@ fn tenths(seconds: f64) -> f64 {
 fn bar(label: &str, expected: Option<f64>) -> ProgressBar {
     let bar = match expected {
         Some(seconds) => {
-            let bar = ProgressBar::new(Duration::from_secs_f64(seconds.max(0.1)).as_millis().try_into().unwrap_or(u64::MAX));
+            let bar = ProgressBar::new(
+                Duration::from_secs_f64(seconds.max(0.1)).as_millis().try_into().unwrap_or(u64::MAX),
+            );
             bar.set_style(style("{msg:60!} {wide_bar} {elapsed_precise} of about {prefix}"));
             bar.set_prefix(format!("{seconds:.0} s"));
             fill(&bar);

@@ -57,10 +57,11 @@ struct Boot<'a> {
 impl Boot<'_> {
     fn run(&mut self) -> Result<()> {
         self.begin("state", "looking at what has been done");
-        let id = instance_id(self.system)?;
+        let id = instance_id(self.system);
         self.state = State::read(self.system)?;
         if self.state.finished && self.state.instance == id {
-            return Ok(());
+            // A power cut between the marker and this removal leaves it.
+            return files::remove(&self.system.owner());
         }
         let cloned_from = (self.state.finished && self.state.instance != id).then(|| self.state.clone());
         self.open_state(id, cloned_from.as_ref())?;
@@ -74,16 +75,19 @@ impl Boot<'_> {
         let (instance, inputs) = self.ask();
 
         self.begin("secrets", "making secrets");
-        let owner = self.make_secrets(&instance, &inputs)?;
+        self.make_secrets(&instance, &inputs)?;
+        // The owner of a copy came along with its data.
+        let owner = match &cloned_from {
+            Some(_) => None,
+            None => Some(secrets::owner(self.system, &inputs)?),
+        };
 
         self.begin("stack", "starting the database and the app");
         compose::start_and_wait(self.system, "backend")?;
 
         self.begin("owner", "making the owner's account");
-        match &cloned_from {
-            // Its owner came along with its data.
-            Some(_) => {}
-            None => self.make_owner(&owner, &inputs)?,
+        if let Some(owner) = &owner {
+            self.make_owner(owner, &inputs)?;
         }
 
         self.begin("open", "opening the door");
@@ -94,7 +98,7 @@ impl Boot<'_> {
 
         self.begin("print", "printing the login");
         self.state.url.clone_from(&url);
-        self.print(&url, &owner, cloned_from.is_some())?;
+        self.print(&url, owner.as_ref())?;
 
         self.begin("marker", "remembering that all is done");
         self.finish()
@@ -121,7 +125,8 @@ impl Boot<'_> {
     /// From here on a boot that is cut off is known to be under way.
     fn open_state(&mut self, id: String, cloned_from: Option<&State>) -> Result<()> {
         if let Some(original) = cloned_from {
-            self.console.say("this machine is a copy of a configured one: its data and its login stay as they are");
+            self.console
+                .say("this machine is a copy of a configured one: its data and its login stay as they are");
             let renewed = clone::renew_identity(self.system, &original.identity)?;
             if !renewed.is_empty() {
                 self.console.say(&format!("made anew: {}", renewed.join(", ")));
@@ -141,7 +146,8 @@ impl Boot<'_> {
         let variables = told.is_ok().then_some(&mut client);
         let instance = told.unwrap_or_else(|error| {
             self.console.say(&format!("WARNING: {error:#}"));
-            self.console.say("WARNING: going on with the address of the default route; it may not be the public one");
+            self.console
+                .say("WARNING: going on with the address of the default route; it may not be the public one");
             Instance::of_default_route()
         });
         let file = files::read(&self.system.config()).unwrap_or_else(|error| {
@@ -157,31 +163,35 @@ impl Boot<'_> {
 
     /// The image says which provider it is for; a machine of another one still comes up, and says so.
     fn compare_vendor(&self) {
-        let vendor = files::read(&self.system.path("/sys/class/dmi/id/sys_vendor")).ok().flatten().unwrap_or_default();
+        let vendor =
+            files::read(&self.system.path("/sys/class/dmi/id/sys_vendor")).ok().flatten().unwrap_or_default();
         let vendor = vendor.trim();
         if !vendor.is_empty() && !self.plan.dmi_vendors.iter().any(|known| known == vendor) {
-            self.console.say(&format!("WARNING: this image is for {}, the machine is {vendor}", self.plan.name));
+            self.console
+                .say(&format!("WARNING: this image is for {}, the machine is {vendor}", self.plan.name));
         }
     }
 
-    fn make_secrets(&self, instance: &Instance, inputs: &Inputs) -> Result<Owner> {
+    fn make_secrets(&self, instance: &Instance, inputs: &Inputs) -> Result<()> {
         let path = self.system.environment();
         let mut environment = Environment::parse(&files::read(&path)?.unwrap_or_default());
         secrets::complete(&mut environment)?;
         // Set but empty would be taken literally, unset would ask strangers on the Internet.
-        let announced = instance.public_ipv4.as_deref().or(instance.public_ipv6.as_deref()).unwrap_or("127.0.0.1");
+        let announced =
+            instance.public_ipv4.as_deref().or(instance.public_ipv6.as_deref()).unwrap_or("127.0.0.1");
         environment.set("ANNOUNCED_IP", announced);
         files::write(&path, 0o600, &environment.render())?;
         // Passkeys need a domain; the app refuses to start with an address or an empty value.
-        let passkeys = inputs.domain.as_ref().map(|domain| {
-            format!("WEBAUTHN_RP_ID={domain}\nWEBAUTHN_RP_ORIGIN=https://{domain}\n")
-        });
+        let passkeys = inputs
+            .domain
+            .as_ref()
+            .map(|domain| format!("WEBAUTHN_RP_ID={domain}\nWEBAUTHN_RP_ORIGIN=https://{domain}\n"));
         files::write(&self.system.backend_environment(), 0o600, &passkeys.unwrap_or_default())?;
         let uploads = self.system.uploads();
         files::folder_of_root(&uploads)?;
         let user = Some(BACKEND_USER);
-        std::os::unix::fs::chown(&uploads, user, user).with_context(|| format!("cannot hand {} over", uploads.display()))?;
-        secrets::owner(self.system, inputs)
+        std::os::unix::fs::chown(&uploads, user, user)
+            .with_context(|| format!("cannot hand {} over", uploads.display()))
     }
 
     fn make_owner(&self, owner: &Owner, inputs: &Inputs) -> Result<()> {
@@ -190,12 +200,18 @@ impl Boot<'_> {
         backend.apply(inputs, &token)
     }
 
-    fn print(&self, url: &str, owner: &Owner, is_clone: bool) -> Result<()> {
-        if is_clone {
-            self.console.say(&format!("this server is at {url}; the login is the one of the machine that it was copied from"));
+    fn print(&self, url: &str, owner: Option<&Owner>) -> Result<()> {
+        let Some(owner) = owner else {
+            self.console.say(&format!(
+                "this server is at {url}; the login is the one of the machine that it was copied from"
+            ));
             return Ok(());
-        }
-        let block = LoginBlock { url: url.to_owned(), username: owner.username.clone(), password: owner.password.clone() };
+        };
+        let block = LoginBlock {
+            url: url.to_owned(),
+            username: owner.username.clone(),
+            password: owner.password.clone(),
+        };
         files::write(&self.system.credentials(), 0o600, &block.render())?;
         self.console.login(&block);
         Ok(())
@@ -216,7 +232,8 @@ impl Boot<'_> {
 
 fn plan(system: &System) -> Result<GuestPlan> {
     let path = system.plan();
-    let text = files::read(&path)?.with_context(|| format!("{} is missing: this image is not complete", path.display()))?;
+    let text = files::read(&path)?
+        .with_context(|| format!("{} is missing: this image is not complete", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
@@ -236,7 +253,11 @@ mod tests {
 
     #[test]
     fn the_url_is_the_best_name_there_is() {
-        let v4 = Instance { public_ipv4: Some("203.0.113.7".into()), public_ipv6: Some("2001:db8::7".into()), ..Instance::default() };
+        let v4 = Instance {
+            public_ipv4: Some("203.0.113.7".into()),
+            public_ipv6: Some("2001:db8::7".into()),
+            ..Instance::default()
+        };
         let v6 = Instance { public_ipv4: None, ..v4.clone() };
         assert_eq!(url(Some("chat.example.org"), &v4), "https://chat.example.org");
         assert_eq!(url(None, &v4), "https://203.0.113.7");

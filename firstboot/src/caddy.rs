@@ -27,7 +27,11 @@ pub(crate) fn write(system: &System, gate: Gate, domain: Option<&str>, instance:
     let names = names(domain, instance);
     // Browsers send no name when they are given an address.
     let default = instance.public_ipv4.as_deref().or(instance.public_ipv6.as_deref()).unwrap_or(FALLBACK);
-    files::write(&folder.join("echora.options"), 0o644, &format!("default_sni {default}\nfallback_sni {FALLBACK}\n"))?;
+    files::write(
+        &folder.join("echora.options"),
+        0o644,
+        &format!("default_sni {default}\nfallback_sni {FALLBACK}\n"),
+    )?;
     files::write(&folder.join("echora.sites"), 0o644, &sites(gate, &names))
 }
 
@@ -57,7 +61,11 @@ mod tests {
 
     #[test]
     fn the_fence_never_imports_the_site() {
-        let instance = Instance { public_ipv4: Some("203.0.113.7".into()), public_ipv6: Some("2001:db8::7".into()), ..Instance::default() };
+        let instance = Instance {
+            public_ipv4: Some("203.0.113.7".into()),
+            public_ipv6: Some("2001:db8::7".into()),
+            ..Instance::default()
+        };
         let names = names(Some("chat.example.org"), &instance);
         assert_eq!(names, ["chat.example.org", "203.0.113.7", "[2001:db8::7]"]);
         let fence = sites(Gate::Fence, &names);

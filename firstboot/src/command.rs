@@ -44,7 +44,9 @@ pub(crate) fn run(command: &mut Command, what: &str, deadline: Duration) -> Resu
 
 fn scratch() -> Result<File> {
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::memfd_create("output", flags).context("cannot make a buffer for a program's output")?))
+    Ok(File::from(
+        rustix::fs::memfd_create("output", flags).context("cannot make a buffer for a program's output")?,
+    ))
 }
 
 fn text(file: &mut File) -> String {
@@ -66,7 +68,9 @@ mod tests {
 
     #[test]
     fn output_failure_and_deadline() {
-        let sh = |script: &str, seconds| run(Command::new("sh").args(["-c", script]), "a test", Duration::from_secs(seconds));
+        let sh = |script: &str, seconds| {
+            run(Command::new("sh").args(["-c", script]), "a test", Duration::from_secs(seconds))
+        };
         assert_eq!(sh("echo out; echo err >&2", 10).unwrap(), "out\n");
         let error = sh("echo why >&2; exit 3", 10).unwrap_err().to_string();
         assert!(error.contains("why") && error.contains('3'), "{error}");

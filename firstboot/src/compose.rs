@@ -20,10 +20,16 @@ const RELOAD: Duration = Duration::from_secs(60);
 pub(crate) fn wait_for_engine() -> Result<()> {
     let end = Instant::now() + ENGINE;
     loop {
-        let asked = run(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]), "docker version", ASK);
+        let asked = run(
+            Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]),
+            "docker version",
+            ASK,
+        );
         match asked {
             Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > end => return Err(error).context("Docker does not answer: see journalctl -u docker"),
+            Err(error) if Instant::now() > end => {
+                return Err(error).context("Docker does not answer: see journalctl -u docker");
+            }
             Err(_) => thread::sleep(Duration::from_millis(250)),
         }
     }
@@ -41,13 +47,25 @@ pub(crate) fn start_and_wait(system: &System, service: &str) -> Result<()> {
     let mut command = compose(system);
     command.args(["up", "--detach", "--wait", "--wait-timeout"]).arg(UP.as_secs().to_string()).arg(service);
     let what = format!("docker compose up {service}");
-    run(&mut command, &what, UP + ASK).with_context(|| format!("the {service} did not become ready: see docker compose logs {service}")).map(drop)
+    run(&mut command, &what, UP + ASK)
+        .with_context(|| format!("the {service} did not become ready: see docker compose logs {service}"))
+        .map(drop)
 }
 
 /// Makes Caddy read its configuration again; the old one stays when the new one is refused.
 pub(crate) fn reload_caddy(system: &System) -> Result<()> {
     let mut command = compose(system);
-    command.args(["exec", "--no-TTY", "caddy", "caddy", "reload", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]);
+    command.args([
+        "exec",
+        "--no-TTY",
+        "caddy",
+        "caddy",
+        "reload",
+        "--config",
+        "/etc/caddy/Caddyfile",
+        "--adapter",
+        "caddyfile",
+    ]);
     command.args(["--address", "unix//run/caddy/admin.sock"]);
     run(&mut command, "caddy reload", RELOAD).map(drop)
 }

@@ -16,7 +16,9 @@ pub(crate) struct Console {
 impl Console {
     /// The plan's devices; one that this machine does not have is passed over.
     pub(crate) fn new(system: &System, devices: &[String]) -> Self {
-        Self { devices: devices.iter().map(|device| system.path(device)).filter(|path| path.exists()).collect() }
+        Self {
+            devices: devices.iter().map(|device| system.path(device)).filter(|path| path.exists()).collect(),
+        }
     }
 
     /// A line for everybody.

@@ -16,10 +16,15 @@ pub(crate) enum Node {
 impl Node {
     /// Reads a body.
     pub(crate) fn parse(format: Format, body: &str) -> Result<Self> {
-        match format {
-            Format::Text => Ok(Self::Text(body.trim().to_owned())),
-            Format::Json => Ok(Self::of_json(serde_json::from_str(body).context("it is not JSON")?)),
-            Format::Yaml => of_yaml(body).context("it is not YAML"),
+        let node = match format {
+            Format::Text => return Ok(Self::Text(body.trim().to_owned())),
+            Format::Json => Self::of_json(serde_json::from_str(body).context("it is not JSON")?),
+            Format::Yaml => of_yaml(body).context("it is not YAML")?,
+        };
+        match node {
+            // To YAML almost any page is one long text.
+            Self::Text(_) => bail!("it is a text where a map or a list is expected"),
+            tree => Ok(tree),
         }
     }
 
@@ -28,7 +33,9 @@ impl Node {
             Value::Null => Self::Text(String::new()),
             Value::String(text) => Self::Text(text),
             Value::Array(values) => Self::List(values.into_iter().map(Self::of_json).collect()),
-            Value::Object(map) => Self::Map(map.into_iter().map(|(key, value)| (key, Self::of_json(value))).collect()),
+            Value::Object(map) => {
+                Self::Map(map.into_iter().map(|(key, value)| (key, Self::of_json(value))).collect())
+            }
             scalar => Self::Text(scalar.to_string()),
         }
     }
@@ -120,6 +127,7 @@ mod tests {
     fn garbage_is_an_error() {
         assert!(Node::parse(Format::Json, "<html>").is_err());
         assert!(Node::parse(Format::Yaml, "").is_err());
+        assert!(Node::parse(Format::Yaml, "<html>\n<body>wait</body>\n").is_err());
         assert!(Node::parse(Format::Yaml, "a: [").is_err());
     }
 }

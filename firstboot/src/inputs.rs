@@ -48,14 +48,20 @@ const SETTINGS: [(&str, Check); 8] = [
 
 /// Reads the operator's file and the provider's variables, the file first. The second part of the result says in
 /// words what could not be used.
-pub(crate) fn read(file: Option<&str>, sources: &[InputSource], mut client: Option<&mut Client>) -> (Inputs, Vec<String>) {
+pub(crate) fn read(
+    file: Option<&str>,
+    sources: &[InputSource],
+    mut client: Option<&mut Client>,
+) -> (Inputs, Vec<String>) {
     let mut problems = Vec::new();
     let mut found = BTreeMap::new();
     if let Some(text) = file {
         from_file(text, &mut found, &mut problems);
     }
     for source in sources {
-        if let (InputSource::MetadataVariable { path, headers, .. }, Some(client)) = (source, client.as_deref_mut()) {
+        if let (InputSource::MetadataVariable { path, headers, .. }, Some(client)) =
+            (source, client.as_deref_mut())
+        {
             for (name, check) in SETTINGS.iter().filter(|(name, _)| *name != "backup") {
                 if found.contains_key(*name) {
                     continue;
@@ -99,7 +105,8 @@ fn from_file(text: &str, found: &mut BTreeMap<&'static str, String>, problems: &
         Ok(table) => table,
         Err(error) => {
             // Its own message would show the line, which may be the password's.
-            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line =
+                error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count().max(1));
             problems.push(format!("/etc/echora/config.toml cannot be read (line {line}): defaults are used"));
             return;
         }
@@ -141,7 +148,10 @@ fn username(value: &str) -> Result<String, &'static str> {
 
 fn email(value: &str) -> Result<String, &'static str> {
     let fits = value.split_once('@').is_some_and(|(local, host)| {
-        !local.is_empty() && !value.contains(char::is_whitespace) && value.len() <= 254 && domain(host).is_ok()
+        !local.is_empty()
+            && !value.contains(char::is_whitespace)
+            && value.len() <= 254
+            && domain(host).is_ok()
     });
     if fits { Ok(value.to_lowercase()) } else { Err("it must be an e-mail address whose domain has a dot") }
 }
@@ -220,7 +230,15 @@ mod tests {
             "domain = '203.0.113.7'\nadmin_username = 'a'\nadmin_email = 'admin@localhost'\nadmin_password = 'short'\n\
              server_name = 1\nregistration = 'closed'\ncolour = 'red'\nbackup = {schedule = 'daily'}\n",
         );
-        let bad = ["domain", "admin_username", "admin_email", "admin_password", "server_name", "registration", "backup"];
+        let bad = [
+            "domain",
+            "admin_username",
+            "admin_email",
+            "admin_password",
+            "server_name",
+            "registration",
+            "backup",
+        ];
         for name in bad {
             let named = problems.iter().filter(|problem| problem.starts_with(&format!("{name}: ")));
             assert_eq!(named.count(), 1, "{name}: {problems:?}");

@@ -18,7 +18,11 @@ pub struct Instance {
 impl Instance {
     /// What is left when the metadata service fails: the address that the default route leaves from.
     pub(crate) fn of_default_route() -> Self {
-        Self { public_ipv4: route("0.0.0.0:0", "192.0.2.1:9"), public_ipv6: route("[::]:0", "[2001:db8:ffff::1]:9"), ..Self::default() }
+        Self {
+            public_ipv4: route("0.0.0.0:0", "192.0.2.1:9"),
+            public_ipv6: route("[::]:0", "[2001:db8:ffff::1]:9"),
+            ..Self::default()
+        }
     }
 }
 

@@ -93,7 +93,8 @@ fn read(lines: &[&str]) -> Result<LoginBlock, String> {
             (Some(_), Some(_)) => Err(format!("the line {name} is there twice")),
         }
     };
-    let block = LoginBlock { url: field("URL:")?, username: field("Username:")?, password: field("Password:")? };
+    let block =
+        LoginBlock { url: field("URL:")?, username: field("Username:")?, password: field("Password:")? };
     let check = u32::from_str_radix(&field("Check:")?, 16).map_err(|_| "the line Check: is no checksum")?;
     if check == crc32fast::hash(block.body().as_bytes()) {
         Ok(block)
@@ -127,7 +128,11 @@ mod tests {
     use super::*;
 
     fn block() -> LoginBlock {
-        LoginBlock { url: "https://203.0.113.7".into(), username: "admin".into(), password: "abcd-efgh-2345-6789".into() }
+        LoginBlock {
+            url: "https://203.0.113.7".into(),
+            username: "admin".into(),
+            password: "abcd-efgh-2345-6789".into(),
+        }
     }
 
     #[test]
@@ -143,7 +148,8 @@ mod tests {
     #[test]
     fn the_newest_whole_one_counts() {
         let old = LoginBlock { password: "old".into(), ..block() };
-        let log = format!("{}{}{}", old.render(), block().render(), "----- BEGIN ECHORA LOGIN -----\nURL: x\n");
+        let log =
+            format!("{}{}{}", old.render(), block().render(), "----- BEGIN ECHORA LOGIN -----\nURL: x\n");
         assert_eq!(find(&log), Ok(block()));
     }
 

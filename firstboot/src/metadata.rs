@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use provider_profiles::{Metadata, Place};
 use ureq::Agent;
 
@@ -27,7 +27,11 @@ impl Default for Patience {
     /// The services answer in milliseconds; a minute covers those that come up late. One attempt is given what the
     /// providers' own agents give it: <https://github.com/canonical/cloud-init/blob/main/cloudinit/url_helper.py>.
     fn default() -> Self {
-        Self { total: Duration::from_secs(60), attempt: Duration::from_secs(5), pause: Duration::from_millis(500) }
+        Self {
+            total: Duration::from_secs(60),
+            attempt: Duration::from_secs(5),
+            pause: Duration::from_millis(500),
+        }
     }
 }
 
@@ -42,21 +46,24 @@ pub struct Client<'a> {
     token: Option<String>,
 }
 
-/// A document: there, or not there; broken is an error.
-type Found = Option<String>;
-
 impl<'a> Client<'a> {
     /// A client for `plan`; `base` replaces its address. Nothing is sent yet, but the clock runs.
     #[must_use]
     pub fn new(plan: &'a Metadata, base: Option<&'a str>, patience: Patience) -> Self {
         let config = Agent::config_builder()
-            .timeout_global(Some(patience.attempt))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
             .user_agent(concat!("echora-firstboot/", env!("CARGO_PKG_VERSION")));
         let base = base.unwrap_or(&plan.base);
-        Self { plan, base, agent: config.build().into(), patience, end: Instant::now() + patience.total, token: None }
+        Self {
+            plan,
+            base,
+            agent: config.build().into(),
+            patience,
+            end: Instant::now() + patience.total,
+            token: None,
+        }
     }
 
     /// The machine as the service tells it. An id is the least: without one the service has told nothing.
@@ -87,10 +94,15 @@ impl<'a> Client<'a> {
         Ok(instance)
     }
 
-    /// One value by its path: anything but a 200 with a body is unset.
+    /// One value by its path: any settled reply but a 200 with a body is unset.
     pub fn variable(&mut self, path: &str, headers: &BTreeMap<String, String>) -> Result<Option<String>> {
-        let text = self.get(path, headers, &|body| Ok(body.trim().to_owned()))?;
-        Ok(text.filter(|text| !text.is_empty()))
+        match self.get(path, headers, &|body| Ok(body.trim().to_owned())) {
+            Ok(text) => Ok(text.filter(|text| !text.is_empty())),
+            Err(error) => match error.downcast_ref::<Status>() {
+                Some(status) if !self.should_retry(status.0) => Ok(None),
+                _ => Err(error),
+            },
+        }
     }
 
     /// A document, tried until the end of patience. A body that cannot be read counts as broken: services that come
@@ -103,41 +115,56 @@ impl<'a> Client<'a> {
     ) -> Result<Option<T>> {
         self.retry(path, |client| {
             client.ensure_token()?;
-            let mut request = client.agent.get(client.url(path));
+            let mut request = ureq::http::Request::get(client.url(path));
             for (name, value) in headers {
                 request = request.header(name, value);
             }
             if let (Some(dance), Some(token)) = (&client.plan.token, &client.token) {
                 request = request.header(&dance.header, token);
             }
-            let found = client.answer(request.call())?;
-            found.map(|body| read(&body)).transpose()
+            match client.send(request) {
+                Ok(body) => read(&body).map(Some),
+                Err(error) if error.downcast_ref::<Status>().is_some_and(|status| is_absent(status.0)) => {
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
         })
     }
 
     fn ensure_token(&mut self) -> Result<()> {
-        let Some(dance) = &self.plan.token else { return Ok(()) };
+        let Some(dance) = &self.plan.token else {
+            return Ok(());
+        };
         if self.token.is_some() {
             return Ok(());
         }
-        let mut request = ureq::http::Request::builder().method(dance.method.as_str()).uri(self.url(&dance.path));
+        let mut request =
+            ureq::http::Request::builder().method(dance.method.as_str()).uri(self.url(&dance.path));
         for (name, value) in &dance.headers {
             request = request.header(name, value);
         }
-        let request = request.body(()).context("the plan's token request is no request")?;
-        let token = self.answer(self.agent.run(request))?.unwrap_or_default();
-        if token.trim().is_empty() {
-            bail!("it gave an empty token");
+        let token = self.send(request)?.trim().to_owned();
+        // A page of a service that comes up is no token, and no header's value either.
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            bail!("it gave something that is no token");
         }
-        self.token = Some(token.trim().to_owned());
+        self.token = Some(token);
         Ok(())
     }
 
-    fn answer(&self, reply: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Found> {
-        let mut reply = reply.map_err(|error| anyhow!("{error}"))?;
+    /// The body of a 200; every other status is an error. No attempt goes on after the end of patience.
+    fn send(&self, request: ureq::http::request::Builder) -> Result<String> {
+        let left = self.end.saturating_duration_since(Instant::now()).max(self.patience.pause);
+        let request = request.body(()).context("the plan's request is no request")?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(left.min(self.patience.attempt)))
+            .build();
+        let mut reply = self.agent.run(request)?;
         match reply.status().as_u16() {
-            200 => reply.body_mut().read_to_string().map(Some).context("the answer broke off"),
-            status if is_absent(status) => Ok(None),
+            200 => reply.body_mut().read_to_string().context("the answer broke off"),
             status => Err(Status(status).into()),
         }
     }
@@ -153,12 +180,22 @@ impl<'a> Client<'a> {
                         self.token = None;
                     }
                     let over = Instant::now() + self.patience.pause >= self.end;
-                    if over || !status.is_none_or(should_retry) {
-                        return Err(error).with_context(|| format!("the metadata service failed at {}", self.url(path)));
+                    if over || !status.is_none_or(|status| self.should_retry(status)) {
+                        return Err(error)
+                            .with_context(|| format!("the metadata service failed at {}", self.url(path)));
                     }
                     thread::sleep(self.patience.pause);
                 }
             }
+        }
+    }
+
+    /// What may get better: the server's own trouble, too many requests, and a token that can be asked for anew.
+    fn should_retry(&self, status: u16) -> bool {
+        match status {
+            401 => self.plan.token.is_some(),
+            408 | 425 | 429 | 500..=599 => true,
+            _ => false,
         }
     }
 
@@ -184,11 +221,6 @@ fn is_absent(status: u16) -> bool {
     matches!(status, 204 | 404)
 }
 
-/// What may get better: the server's own trouble, too many requests, and a token that is asked for anew.
-fn should_retry(status: u16) -> bool {
-    matches!(status, 401 | 408 | 425 | 429 | 500..=599)
-}
-
 fn value(documents: &BTreeMap<&str, Node>, place: &Place) -> Option<String> {
     let node = documents.get(place.document.as_str())?;
     if let Some(condition) = &place.when
@@ -199,20 +231,4 @@ fn value(documents: &BTreeMap<&str, Node>, place: &Place) -> Option<String> {
     let text = node.text(&place.pointer)?;
     let text = if place.prefix_length { text.split('/').next().unwrap_or(text) } else { text };
     Some(text.to_owned())
-}
-
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_may_get_better_is_tried_again() {
-        for status in [401, 408, 425, 429, 500, 502, 503, 504, 599] {
-            assert!(should_retry(status), "{status}");
-        }
-        for status in [200, 204, 301, 400, 403, 404, 405, 410, 600] {
-            assert!(!should_retry(status), "{status}");
-        }
-    }
 }

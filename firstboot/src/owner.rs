@@ -21,7 +21,8 @@ pub(crate) struct Backend<'a> {
 
 impl<'a> Backend<'a> {
     pub(crate) fn new(base: &'a str) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(REPLY)).http_status_as_error(false).proxy(None);
+        let config =
+            Agent::config_builder().timeout_global(Some(REPLY)).http_status_as_error(false).proxy(None);
         Self { base, agent: config.build().into() }
     }
 
@@ -49,7 +50,9 @@ impl<'a> Backend<'a> {
         let form = json!({"username": owner.username, "password": owner.password});
         match self.post("/api/auth/login", &form)? {
             (200, body) => Ok(body),
-            (status, _) => bail!("the name {} is taken and its password is not ours (status {status})", owner.username),
+            (status, _) => {
+                bail!("the name {} is taken and its password is not ours (status {status})", owner.username)
+            }
         }
     }
 
@@ -58,9 +61,13 @@ impl<'a> Backend<'a> {
         let name = inputs.server_name.as_ref().map(|name| ("server_name", name.as_str()));
         let mode = inputs.invite_only.then_some(("registration_mode", "invite_only"));
         for (key, value) in name.into_iter().chain(mode) {
-            let request = self.agent.put(self.url("/api/admin/settings")).header("Authorization", format!("Bearer {token}"));
+            let request = self
+                .agent
+                .put(self.url("/api/admin/settings"))
+                .header("Authorization", format!("Bearer {token}"));
             let reply = request.send_json(json!({"key": key, "value": value}));
-            let status = reply.with_context(|| format!("the app did not take the setting {key}"))?.status().as_u16();
+            let status =
+                reply.with_context(|| format!("the app did not take the setting {key}"))?.status().as_u16();
             if status != 200 {
                 bail!("the app refused the setting {key} (status {status})");
             }
@@ -77,11 +84,21 @@ impl<'a> Backend<'a> {
     }
 
     fn post(&self, path: &str, form: &Value) -> Result<(u16, Value)> {
-        let mut reply = self.agent.post(self.url(path)).send_json(form).with_context(|| format!("the app did not answer {path}"))?;
+        let mut reply = self
+            .agent
+            .post(self.url(path))
+            .send_json(form)
+            .with_context(|| format!("the app did not answer {path}"))?;
         let status = reply.status().as_u16();
-        // Refusals of the framework are plain text.
-        let body = reply.body_mut().read_json().unwrap_or(Value::Null);
-        Ok((status, body))
+        match reply.body_mut().read_json() {
+            Ok(body) => Ok((status, body)),
+            // A session that broke off may be of an account that was made: no reply at all, and nobody else's.
+            Err(error) if status == 200 => {
+                Err(error).with_context(|| format!("the app's answer to {path} broke off"))
+            }
+            // Refusals of the framework are plain text.
+            Err(_) => Ok((status, Value::Null)),
+        }
     }
 
     fn url(&self, path: &str) -> String {

@@ -56,7 +56,8 @@ pub(crate) fn owner(system: &System, inputs: &Inputs) -> Result<Owner> {
 
 /// 16 letters in groups of four: 80 bits.
 fn password() -> Result<String> {
-    let letters: Vec<char> = random::<16>()?.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    let letters: Vec<char> =
+        random::<16>()?.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
     Ok(letters.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-"))
 }
 
@@ -83,7 +84,10 @@ mod tests {
         let (one, two) = (password().unwrap(), password().unwrap());
         assert_ne!(one, two);
         assert_eq!(one.len(), 19);
-        assert!(one.split('-').all(|group| group.len() == 4 && group.bytes().all(|b| ALPHABET.contains(&b))), "{one}");
+        assert!(
+            one.split('-').all(|group| group.len() == 4 && group.bytes().all(|b| ALPHABET.contains(&b))),
+            "{one}"
+        );
     }
 
     #[test]

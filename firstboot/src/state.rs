@@ -29,7 +29,8 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn read(system: &System) -> Result<Self> {
         match files::read(&system.state())? {
-            Some(text) => serde_json::from_str(&text).context("state.json is damaged: remove it and start again; no data is lost"),
+            Some(text) => serde_json::from_str(&text)
+                .context("state.json is damaged: remove it and start again; no data is lost"),
             None => Ok(Self::default()),
         }
     }
@@ -40,14 +41,17 @@ impl State {
 }
 
 /// The id of the instance that this boot is of, from what lies on the machine: cloud-init's, else the firmware's.
-pub(crate) fn instance_id(system: &System) -> Result<String> {
-    const PLACES: [&str; 3] =
-        ["/var/lib/cloud/data/instance-id", "/sys/class/dmi/id/product_serial", "/sys/class/dmi/id/product_uuid"];
+pub(crate) fn instance_id(system: &System) -> String {
+    const PLACES: [&str; 3] = [
+        "/var/lib/cloud/data/instance-id",
+        "/sys/class/dmi/id/product_serial",
+        "/sys/class/dmi/id/product_uuid",
+    ];
     for place in PLACES {
         let text = files::read(&system.path(place)).unwrap_or_default().unwrap_or_default();
         if !text.trim().is_empty() {
-            return Ok(text.trim().to_owned());
+            return text.trim().to_owned();
         }
     }
-    Ok("unknown".to_owned())
+    "unknown".to_owned()
 }

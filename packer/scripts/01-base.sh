@@ -2,7 +2,7 @@
 # Brings the base system up to date and installs what the stack runs on, all from the distribution's own archive.
 set -eu
 
-: "${ECHORA_PAYLOAD:?is set by the Packer template; do not run this on a machine that is to be kept}"
+: "${ECHORA_PAYLOAD:?is set by the Packer template; it is not meant for a machine that is to be kept}"
 root=${ECHORA_ROOT:-}
 
 fail() { # CODE WHAT HINT

@@ -2,7 +2,7 @@
 # Puts the container images into Docker under their local tags, and the stack into /opt/echora.
 set -eu
 
-: "${ECHORA_PAYLOAD:?is set by the Packer template; do not run this on a machine that is to be kept}"
+: "${ECHORA_PAYLOAD:?is set by the Packer template; it is not meant for a machine that is to be kept}"
 root=${ECHORA_ROOT:-}
 home=$root/opt/echora
 

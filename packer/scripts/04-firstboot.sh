@@ -2,7 +2,7 @@
 # Installs what runs at the buyer's first boot: the guest binary, its unit, cloud-init's hook and the message of the day.
 set -eu
 
-: "${ECHORA_PAYLOAD:?is set by the Packer template; do not run this on a machine that is to be kept}"
+: "${ECHORA_PAYLOAD:?is set by the Packer template; it is not meant for a machine that is to be kept}"
 root=${ECHORA_ROOT:-}
 stack=$ECHORA_PAYLOAD/stack
 
@@ -42,6 +42,13 @@ check_compose() {
 		fail 1 'docker compose refuses compose.yaml' 'the lines above name the place in firstboot/stack/compose.yaml'
 }
 
+# For the build's record; Packer fetches it before the clean-up.
+list_packages() {
+	# shellcheck disable=SC2016  # dpkg-query's own notation
+	dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' | sed -n 's/^installed //p' >"$ECHORA_PAYLOAD/packages.txt"
+}
+
 install_files
 check_binary
 check_compose
+list_packages

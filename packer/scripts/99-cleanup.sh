@@ -5,7 +5,7 @@
 # https://github.com/canonical/cloud-init/blob/main/cloudinit/cmd/clean.py
 set -eu
 
-: "${ECHORA_PAYLOAD:?is set by the Packer template; do not run this on a machine that is to be kept}"
+: "${ECHORA_PAYLOAD:?is set by the Packer template; it is not meant for a machine that is to be kept}"
 root=${ECHORA_ROOT:-}
 
 remove() { # PATTERN...
@@ -17,7 +17,7 @@ remove() { # PATTERN...
 
 remove_files_below() { # FOLDER...; the folders stay, with the owners that services expect
 	for folder; do
-		if [ -d "$root$folder" ]; then find "$root$folder" -xdev -mindepth 1 ! -type d -delete; fi
+		if [ -d "$root$folder" ]; then find "$root$folder" -xdev -type f -delete; fi
 	done
 }
 
@@ -54,12 +54,11 @@ provide_host_keys() {
 	systemctl enable "$unit"
 }
 
-# Images stay. Docker goes on running: the last check asks it, and a new start would write a new engine id.
+# Images stay: they have tags. Docker goes on running: the last check asks it, and a new start would write a new engine id.
 clean_docker() {
 	docker ps --all --quiet | xargs -r docker rm --force --volumes
 	docker volume ls --quiet | xargs -r docker volume rm --force
-	docker network prune --force
-	docker builder prune --all --force
+	docker system prune --force
 	remove /var/lib/docker/engine-id '/var/lib/docker/swarm/*' /etc/docker/key.json \
 		/var/lib/containerd/io.containerd.grpc.v1.introspection/uuid
 }
@@ -72,11 +71,11 @@ clean_packages() {
 
 # No swap in an image: it would be copied into every snapshot.
 clean_swap() {
+	# shellcheck disable=SC2016  # awk's fields
 	is_swap_file='$1 ~ "^/" && $1 !~ "^/dev/" && $3 == "swap"'
-	awk "$is_swap_file { print \$1 }" "$root/etc/fstab" | while read -r file; do
-		swapoff "$root$file" 2>/dev/null || : # already off
-		remove "$file"
-	done
+	swapoff --all
+	remove /swapfile /swap.img
+	awk "$is_swap_file { print \$1 }" "$root/etc/fstab" | while read -r file; do remove "$file"; done
 	kept=$(awk "!($is_swap_file)" "$root/etc/fstab")
 	printf '%s\n' "$kept" >"$root/etc/fstab"
 }

@@ -13,11 +13,13 @@ finding() { # WHAT PATH
 	findings=$((findings + 1))
 }
 
-none() { # WHAT, one path a line on stdin
+none() { # WHAT LIST, one path a line
 	checks=$((checks + 1))
 	while read -r path; do
 		if [ -n "$path" ]; then finding "$1" "${path#"$root"}"; fi
-	done
+	done <<-END
+		$2
+	END
 }
 
 expand() { # PATTERN...; prints what there is
@@ -53,11 +55,23 @@ has_line() { grep -qx "$1" "$root$2"; }
 is_enabled() { systemctl --root="${root:-/}" is-enabled "$1"; }
 is_image() { docker image inspect "$1"; }
 
+# Not the recovery entries: update-grub leaves the default arguments out of them.
+# Recovery entries leave out what is meant for the default boot.
+every_kernel_has_once() { # ARGUMENT
+	awk -v argument="$1" '
+		$1 == "linux" && !/ (single|recovery)( |$)/ { kernels++; n = 0; for (i = 2; i <= NF; i++) n += $i == argument; if (n != 1) wrong = 1 }
+		END { exit wrong || !kernels }' "$root/boot/grub/grub.cfg"
+}
+
+installed() { # PATTERN
+	# shellcheck disable=SC2016  # dpkg-query's own notation
+	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$1" 2>/dev/null | sed -n 's/^installed //p'
+}
+
 check_absent() {
 	while IFS='|' read -r what patterns; do
 		# shellcheck disable=SC2086  # a list
-		expand $patterns >"$listing"
-		none "$what" <"$listing"
+		none "$what" "$(expand $patterns)"
 	done <<-'END'
 		SSH host key left|/etc/ssh/ssh_host_*
 		D-Bus machine id left|/var/lib/dbus/machine-id
@@ -89,14 +103,12 @@ check_absent() {
 		override left|/opt/echora/compose.override.yaml
 	END
 	# shellcheck disable=SC2086  # a list
-	expand ${ECHORA_REMOVE_PATHS:-} >"$listing"
-	none 'unwanted file left' <"$listing"
+	none 'unwanted file left' "$(expand ${ECHORA_REMOVE_PATHS:-})"
 }
 
 check_files() {
 	while IFS='|' read -r what folder; do
-		find "$root$folder" -xdev -type f -size +0 >"$listing" 2>/dev/null || : # no such folder
-		none "$what" <"$listing"
+		none "$what" "$(if [ -d "$root$folder" ]; then find "$root$folder" -xdev -type f -size +0 ! -path "$root/var/log/journal/*"; fi)"
 	done <<-'END'
 		log left|/var/log
 		package list left|/var/lib/apt/lists
@@ -105,55 +117,44 @@ check_files() {
 		mail left|/var/mail
 		cron job left|/var/spool/cron
 	END
-	for folder in /tmp /var/tmp; do
-		# Running services have private folders there, which systemd removes with them.
-		find "$root$folder" -xdev -mindepth 1 -maxdepth 1 ! -path "$0" ! -path "$listing" ! -name 'systemd-private-*'
-	done >"$listing"
-	none 'temporary file left' <"$listing"
+	# Running services have private folders there, which systemd removes with them.
+	none 'temporary file left' "$(find "$root/tmp" "$root/var/tmp" -xdev -mindepth 1 -maxdepth 1 \
+		! -path "$0" ! -name 'systemd-private-*')"
 }
 
 check_users() {
-	for home in $(homes); do expand "$home/.ssh/*" "$home/.ssh/.[!.]*"; done >"$listing"
-	none 'SSH file left' <"$listing"
-	for home in $(homes); do expand "$home/.*history" "$home/.*hst" "$home/.*hsts" "$home/.histfile" "$home/.viminfo"; done >"$listing"
-	none 'history left' <"$listing"
-	for home in $(homes); do expand "$home/.docker" "$home/.netrc" "$home/.gnupg" "$home/.gitconfig" "$home/.cache"; done >"$listing"
-	none 'settings of a person left' <"$listing"
-	awk -F : '$2 != "*" { print "/etc/shadow (" $1 ")" }' "$root/etc/shadow" >"$listing"
-	none 'password not locked' <"$listing"
+	while IFS='|' read -r what names; do
+		none "$what" "$(homes | while read -r home; do for name in $names; do expand "$home/$name"; done; done)"
+	done <<-'END'
+		SSH file left|.ssh/* .ssh/.[!.]*
+		history left|.*history .*hst .*hsts .histfile .viminfo
+		settings of a person left|.docker .netrc .gnupg .gitconfig .cache
+	END
+	none 'password not locked' "$(awk -F : '$2 != "*" { print "/etc/shadow (" $1 ")" }' "$root/etc/shadow")"
 }
 
 check_host() {
 	holds 'machine id is not empty' /etc/machine-id is_empty_file /etc/machine-id
 	holds 'host name of the build machine' /etc/hostname has_line localhost /etc/hostname
-	grep -Hl '^127\.0\.1\.1[[:space:]]' "$root/etc/hosts" >"$listing" || :
-	none 'host name of the build machine' <"$listing"
-	grep -Hl '^InitiatorName=' "$root/etc/iscsi/initiatorname.iscsi" >"$listing" 2>/dev/null || :
-	none 'iSCSI name left' <"$listing"
-	awk '$1 ~ "^/" && $1 !~ "^/dev/" && $3 == "swap" { print $1 }' "$root/etc/fstab" >"$listing"
-	none 'swap file in fstab' <"$listing"
+	none 'host name of the build machine' "$(grep -l '^127\.0\.1\.1[[:space:]]' "$root/etc/hosts")"
+	none 'iSCSI name left' "$(grep -ls '^InitiatorName=' "$root/etc/iscsi/initiatorname.iscsi")"
+	none 'swap file in fstab' "$(awk '$1 ~ "^/" && $1 !~ "^/dev/" && $3 == "swap" { print $1 }' "$root/etc/fstab")"
 	holds 'firewall is off' /etc/ufw/ufw.conf has_line ENABLED=yes /etc/ufw/ufw.conf
 	holds 'security updates are off' /etc/apt/apt.conf.d/20auto-upgrades \
 		has_line 'APT::Periodic::Unattended-Upgrade "1";' /etc/apt/apt.conf.d/20auto-upgrades
 	for argument in ${ECHORA_KERNEL_ARGUMENTS:-}; do
-		awk -v argument="$argument" '$1 == "linux" { n = 0; for (i = 2; i <= NF; i++) n += $i == argument; if (n != 1) bad = 1; lines++ }
-			END { exit bad || !lines }' "$root/boot/grub/grub.cfg" || printf '/boot/grub/grub.cfg (%s)\n' "$argument"
-	done >"$listing"
-	none 'kernel argument not there once' <"$listing"
+		holds "kernel argument $argument not there once" /boot/grub/grub.cfg every_kernel_has_once "$argument"
+	done
 	for package in ${ECHORA_PURGE_PACKAGES:-}; do
-		# shellcheck disable=SC2016  # dpkg-query's own notation
-		dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$package" 2>/dev/null | sed -n 's/^installed //p'
-	done >"$listing"
-	none 'unwanted package left' <"$listing"
+		none 'unwanted package left' "$(installed "$package")"
+	done
 }
 
 check_docker() {
 	holds 'Docker does not answer' docker docker info
-	for what in 'container ps --all --quiet' 'volume volume ls --quiet' 'network network ls --filter type=custom --quiet'; do
-		# shellcheck disable=SC2086  # words
-		docker ${what#* } 2>/dev/null | sed "s/^/${what%% *} /" >"$listing" || :
-		none 'Docker object left' <"$listing"
-	done
+	none 'container left' "$(docker ps --all --quiet 2>&1)"
+	none 'volume left' "$(docker volume ls --quiet 2>&1)"
+	none 'network left' "$(docker network ls --filter type=custom --quiet 2>&1)"
 	images=$(sed -n 's/^[[:space:]]*image:[[:space:]]*//p' "$root/opt/echora/compose.yaml" 2>/dev/null | tr -d '"'"'" | sort -u)
 	holds 'no image named' /opt/echora/compose.yaml [ -n "$images" ]
 	for image in $images; do holds 'image missing' "$image" is_image "$image"; done
@@ -179,8 +180,6 @@ check_present() {
 	done
 }
 
-listing=$(mktemp)
-trap 'rm -f "$listing"' EXIT
 check_absent
 check_files
 check_users

@@ -68,7 +68,8 @@ impl Catalog {
 
     /// One provider by its id.
     pub fn find(&self, id: &str) -> Result<&Entry, UnknownProvider> {
-        let unknown = || UnknownProvider { asked: id.to_owned(), known: self.ids().map(str::to_owned).collect() };
+        let unknown =
+            || UnknownProvider { asked: id.to_owned(), known: self.ids().map(str::to_owned).collect() };
         self.entries.get(id).ok_or_else(unknown)
     }
 
@@ -118,9 +119,12 @@ fn toml_files(folder: &Path) -> Result<BTreeMap<String, String>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
-        let Some(id) = path.file_stem().and_then(|s| s.to_str()) else { continue };
+        let Some(id) = path.file_stem().and_then(|s| s.to_str()) else {
+            continue;
+        };
         if path.extension().is_some_and(|e| e == "toml") {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             files.insert(id.to_owned(), text);
         }
     }

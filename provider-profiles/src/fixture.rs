@@ -140,9 +140,13 @@ impl Fixture {
     ) -> Result<Reply> {
         let mut path_is_known = false;
         for exchange in &self.exchanges {
-            let Some(value) = exchange.matches_path(path, &setting.inputs) else { continue };
+            let Some(value) = exchange.matches_path(path, &setting.inputs) else {
+                continue;
+            };
             path_is_known = true;
-            let meets = |(name, wanted): (&String, &String)| header(&name.to_ascii_lowercase()).as_ref() == Some(wanted);
+            let meets = |(name, wanted): (&String, &String)| {
+                header(&name.to_ascii_lowercase()).as_ref() == Some(wanted)
+            };
             if exchange.method != method || !exchange.requires.iter().all(meets) {
                 continue;
             }
@@ -167,7 +171,8 @@ impl Fixture {
     pub fn config_drive_files(&self, setting: &Setting) -> Result<BTreeMap<String, String>> {
         let mut files = BTreeMap::new();
         for (path, template) in self.config_drive.iter().flat_map(|drive| &drive.files) {
-            let content = render(template, setting, "", "").with_context(|| format!("fixture: config drive {path}"))?;
+            let content =
+                render(template, setting, "", "").with_context(|| format!("fixture: config drive {path}"))?;
             if !content.is_empty() {
                 files.insert(path.clone(), content);
             }

@@ -21,6 +21,6 @@ pub use catalog::{Catalog, Entry, UnknownProvider};
 pub use fixture::{ConfigDrive, Exchange, Fixture, Instance, Reply, Setting};
 #[cfg(feature = "catalog")]
 pub use profile::{
-    Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Datasource, Dmi, Doc, Identity, KeyDelivery, Packer,
-    Plugin, Profile, Token,
+    Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Datasource, Dmi, Doc, Identity, KeyDelivery,
+    Packer, Plugin, Profile, Token,
 };

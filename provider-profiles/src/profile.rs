@@ -63,7 +63,10 @@ impl Profile {
             "key `metadata.base`: {:?} must be an http:// address without a slash at the end",
             self.metadata.base
         );
-        ensure!(!self.metadata.fields.instance_id.is_empty(), "key `metadata.fields.instance_id`: no place given");
+        ensure!(
+            !self.metadata.fields.instance_id.is_empty(),
+            "key `metadata.fields.instance_id`: no place given"
+        );
         for (field, place) in self.metadata.fields.places() {
             ensure!(
                 self.metadata.documents.contains_key(&place.document),

@@ -83,7 +83,10 @@ async fn partition(disk: &Path) -> Result<()> {
 /// Features that GRUB 2.06 cannot read are left out: the disk may be made on a newer system than GRUB's.
 async fn file_system(disk: &Path, tree: &Path) -> Result<()> {
     let mut command = Command::new("mkfs.ext4");
-    command.args(["-q", "-F", "-L", ROOT_LABEL, "-O", "^metadata_csum_seed,^orphan_file"]).arg("-d").arg(tree);
+    command
+        .args(["-q", "-F", "-L", ROOT_LABEL, "-O", "^metadata_csum_seed,^orphan_file"])
+        .arg("-d")
+        .arg(tree);
     command.arg("-E").arg(format!("offset={PARTITION_OFFSET}")).arg(disk);
     command.arg(format!("{}k", (DISK_BYTES - PARTITION_OFFSET) / 1024));
     run(&mut command, "mkfs.ext4", Duration::from_secs(300)).await.map(drop)
@@ -94,11 +97,19 @@ async fn boot_loader(disk: &Path, work: &Path) -> Result<()> {
     const IMAGES: &str = "/usr/lib/grub/i386-pc";
     let core = work.join("core.img");
     let mut command = Command::new("grub-mkimage");
-    command.args(["-O", "i386-pc", "-d", IMAGES, "-p", "(hd0,msdos1)/boot/grub"]).arg("-o").arg(&core).args(GRUB_MODULES);
+    command
+        .args(["-O", "i386-pc", "-d", IMAGES, "-p", "(hd0,msdos1)/boot/grub"])
+        .arg("-o")
+        .arg(&core)
+        .args(GRUB_MODULES);
     run(&mut command, "grub-mkimage", Duration::from_secs(60)).await?;
-    let boot = fs::read(Path::new(IMAGES).join("boot.img")).context("cannot read GRUB's boot.img (package grub-pc-bin)")?;
+    let boot = fs::read(Path::new(IMAGES).join("boot.img"))
+        .context("cannot read GRUB's boot.img (package grub-pc-bin)")?;
     let core = fs::read(&core).context("cannot read GRUB's core.img")?;
-    anyhow::ensure!((core.len() as u64) < PARTITION_OFFSET - SECTOR, "GRUB's core.img does not fit before the partition");
+    anyhow::ensure!(
+        (core.len() as u64) < PARTITION_OFFSET - SECTOR,
+        "GRUB's core.img does not fit before the partition"
+    );
     let mut file = OpenOptions::new().write(true).open(disk).context("cannot open the base disk")?;
     file.write_all(&boot[..BOOT_CODE_BYTES]).context("cannot write GRUB's first sector")?;
     file.seek(SeekFrom::Start(SECTOR)).context("cannot write GRUB")?;

@@ -67,7 +67,12 @@ impl Cache {
 
     /// The entry of `kind` made from `key`: the kept one when it is whole, else what `build` makes in the folder
     /// that it is given.
-    pub async fn keep(&self, kind: &str, key: &Key, build: impl AsyncFnOnce(&Path) -> Result<()>) -> Result<Kept> {
+    pub async fn keep(
+        &self,
+        kind: &str,
+        key: &Key,
+        build: impl AsyncFnOnce(&Path) -> Result<()>,
+    ) -> Result<Kept> {
         let kind_folder = self.folder(kind)?;
         let key = key.digest();
         let _lock = lock(&kind_folder.join(format!("{key}.lock"))).await?;
@@ -79,14 +84,19 @@ impl Cache {
                     touch(&path);
                     return Ok(Kept { path, reused: true, key, note });
                 }
-                Err(problem) => note = Some(format!("the kept {kind} was damaged ({problem:#}) and is built anew")),
+                Err(problem) => {
+                    note = Some(format!("the kept {kind} was damaged ({problem:#}) and is built anew"));
+                }
             }
             fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
         // Under this entry's lock nobody else builds it: what lies there was left by a build that died.
         let prefix = format!(".new-{key}-");
         remove_all(&kind_folder, &prefix)?;
-        let new = tempfile::Builder::new().prefix(&prefix).tempdir_in(&kind_folder).context("cannot write to the cache")?;
+        let new = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempdir_in(&kind_folder)
+            .context("cannot write to the cache")?;
         build(new.path()).await?;
         write_manifest(new.path())?;
         fs::rename(new.path(), &path).with_context(|| format!("cannot put {} in place", path.display()))?;
@@ -121,7 +131,10 @@ impl Key {
     pub fn path(mut self, name: &str, path: &Path) -> Result<Self> {
         for file in files_below(path)? {
             let relative = file.strip_prefix(path).unwrap_or(&file).display().to_string();
-            let mode = fs::metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?.permissions().mode();
+            let mode = fs::metadata(&file)
+                .with_context(|| format!("cannot look at {}", file.display()))?
+                .permissions()
+                .mode();
             let (digest, _) = sha256(&file)?;
             self.add(&format!("{name}/{relative}:{mode:o}"), digest.as_bytes());
         }
@@ -191,7 +204,8 @@ fn manifest_of(folder: &Path) -> Result<BTreeMap<String, FileEntry>> {
 
 fn check(folder: &Path) -> Result<()> {
     let text = fs::read_to_string(folder.join(MANIFEST)).context("it has no manifest")?;
-    let wanted: BTreeMap<String, FileEntry> = serde_json::from_str(&text).context("its manifest is unreadable")?;
+    let wanted: BTreeMap<String, FileEntry> =
+        serde_json::from_str(&text).context("its manifest is unreadable")?;
     let found = manifest_of(folder)?;
     for (name, entry) in &wanted {
         if found.get(name) != Some(entry) {
@@ -225,7 +239,9 @@ async fn lock(path: &Path) -> Result<File> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(fs::TryLockError::Error(error)) => return Err(error).with_context(|| format!("cannot lock {}", path.display())),
+            Err(fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
             Err(fs::TryLockError::WouldBlock) if Instant::now() > end => {
                 bail!("another build has held {} for {} s", path.display(), LOCK_DEADLINE.as_secs())
             }
@@ -256,9 +272,12 @@ fn remove_all(folder: &Path, prefix: &str) -> Result<()> {
 /// Removes all but the entries used last.
 fn prune(kind_folder: &Path) -> Result<()> {
     let mut entries = Vec::new();
-    for entry in fs::read_dir(kind_folder).with_context(|| format!("cannot list {}", kind_folder.display()))? {
+    for entry in
+        fs::read_dir(kind_folder).with_context(|| format!("cannot list {}", kind_folder.display()))?
+    {
         let path = entry.with_context(|| format!("cannot list {}", kind_folder.display()))?.path();
-        let used = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let used =
+            |path: &Path| fs::metadata(path).and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
         let being_built = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-"));
         if path.is_dir() && !being_built {
             entries.push((used(&path.join(MANIFEST)), path));

@@ -26,7 +26,10 @@ pub struct Login {
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("url", &self.url).field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Login")
+            .field("url", &self.url)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,13 +57,20 @@ impl<'a> FrontDoor<'a> {
     }
 
     /// One request; `body` is sent as JSON.
-    pub async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Result<Answer> {
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<Answer> {
         let url = format!("{}{path}", self.url);
         let token = token.map(str::to_owned);
         let what = format!("{method} {url}");
         let ask = async move || {
             // The certificate is the machine's own CA's: whoever knows the address has nothing else to compare.
-            let builder = Client::builder().danger_accept_invalid_certs(true).connect_timeout(CONNECT).timeout(REPLY);
+            let builder =
+                Client::builder().danger_accept_invalid_certs(true).connect_timeout(CONNECT).timeout(REPLY);
             let client = builder.no_proxy().build().context("cannot make an HTTP client")?;
             let mut request = client.request(method, url);
             if let Some(token) = token {
@@ -102,9 +112,15 @@ impl<'a> FrontDoor<'a> {
 
     /// Registers an account; its role.
     pub async fn register(&self, username: &str, password: &str) -> Result<String> {
-        let body = json!({"username": username, "email": format!("{username}@example.org"), "password": password});
+        let body =
+            json!({"username": username, "email": format!("{username}@example.org"), "password": password});
         let answer = self.ask(Method::POST, "/api/auth/register", None, Some(body)).await?;
-        ensure!(answer.status == 200, "registering was refused with status {}: {}", answer.status, answer.body["error"]);
+        ensure!(
+            answer.status == 200,
+            "registering was refused with status {}: {}",
+            answer.status,
+            answer.body["error"]
+        );
         answer.body["user"]["role"].as_str().map(str::to_owned).context("the new account has no role")
     }
 }

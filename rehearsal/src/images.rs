@@ -16,7 +16,7 @@ use crate::process::run;
 use crate::tools::Tool;
 use archive::Config;
 
-pub use set::{ImageSource, read_set, write_payload};
+pub use set::{ImageSource, read_set, tag, write_payload};
 
 const SUITE: &str = "trixie";
 const PACKAGES: &str = include_str!("../images/postgres/packages");
@@ -55,7 +55,8 @@ async fn postgres(cache: &Cache) -> Result<Image> {
         volumes: &["/var/lib/postgresql/data"],
         stop_signal: Some("SIGINT"),
     };
-    let key = Key::default().text("packages", PACKAGES).text("customize", CUSTOMIZE).text("entry", ENTRYPOINT);
+    let key =
+        Key::default().text("packages", PACKAGES).text("customize", CUSTOMIZE).text("entry", ENTRYPOINT);
     keep(cache, "postgres", key, &config, async |tree| {
         let work = tempfile::tempdir().context("cannot make a temporary folder")?;
         let (hook, entry) = (work.path().join("customize.sh"), work.path().join("entrypoint.sh"));
@@ -96,8 +97,14 @@ async fn caddy(cache: &Cache, caddy: &Tool) -> Result<Image> {
 }
 
 async fn backend(cache: &Cache, app: &Path) -> Result<Image> {
-    let config =
-        Config { env: &["PATH=/app", "RUST_LOG=info"], entrypoint: &[], command: &["./echora"], folder: "/app", volumes: &[], stop_signal: None };
+    let config = Config {
+        env: &["PATH=/app", "RUST_LOG=info"],
+        entrypoint: &[],
+        command: &["./echora"],
+        folder: "/app",
+        volumes: &[],
+        stop_signal: None,
+    };
     let key = Key::default().path("app", app)?;
     keep(cache, "backend", key, &config, async |tree| {
         for folder in ["app", "tmp"] {
@@ -120,7 +127,12 @@ async fn keep(
         .keep(&format!("image-{name}"), &key, async |folder| {
             let tree = tempfile::tempdir().context("cannot make a temporary folder")?;
             fill(tree.path()).await?;
-            let id = archive::write(tree.path(), config, &format!("echora/{name}:installed"), &folder.join("image.tar"))?;
+            let id = archive::write(
+                tree.path(),
+                config,
+                &format!("echora/{name}:installed"),
+                &folder.join("image.tar"),
+            )?;
             std::fs::write(folder.join("id"), id).context("cannot keep the image's id")
         })
         .await

@@ -5,6 +5,8 @@
 
 pub mod base;
 pub mod cache;
+pub mod cloud;
+pub mod forward;
 pub mod front_door;
 pub mod images;
 pub mod machine;

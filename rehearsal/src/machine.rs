@@ -83,7 +83,9 @@ impl Machine {
 
     /// Presses the power button and waits until the machine is off.
     pub async fn power_down(&mut self) -> Result<()> {
-        let Some(mut job) = self.job.take() else { return Ok(()) };
+        let Some(mut job) = self.job.take() else {
+            return Ok(());
+        };
         qmp::execute(&self.path("qmp"), "system_powerdown").await?;
         let ended = job.status(POWER_DOWN).await.with_context(|| self.console_tail());
         ended.context("the machine did not power down").map(drop)
@@ -111,7 +113,10 @@ impl Machine {
             }
             if Instant::now() > end {
                 let seconds = deadline.as_secs();
-                bail!("the console did not show {text:?} within {seconds} s; its last lines:\n{}", self.console_tail());
+                bail!(
+                    "the console did not show {text:?} within {seconds} s; its last lines:\n{}",
+                    self.console_tail()
+                );
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -120,7 +125,9 @@ impl Machine {
     /// All that the serial console has shown, over all boots.
     #[must_use]
     pub fn console(&self) -> String {
-        std::fs::read(self.path("console.log")).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default()
+        std::fs::read(self.path("console.log"))
+            .map(|b| String::from_utf8_lossy(&b).into_owned())
+            .unwrap_or_default()
     }
 
     /// The console's last lines.

@@ -87,7 +87,11 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
         Err(error) => (500, "text/plain".to_owned(), format!("{error:#}")),
     };
     lock(&service.asked).push(Asked { method, path, status });
-    Response::builder().status(status).header(header::CONTENT_TYPE, content_type).body(Body::from(body)).unwrap_or_default()
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, content_type)
+        .body(Body::from(body))
+        .unwrap_or_default()
 }
 
 fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -100,7 +104,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// What the service tells of a new machine: the sample's shapes, this network's addresses, a fresh id.
 #[must_use]
-pub fn setting_for(entry: &Entry, keys: Vec<String>, user_data: String, inputs: BTreeMap<String, String>) -> Setting {
+pub fn setting_for(
+    entry: &Entry,
+    keys: Vec<String>,
+    user_data: String,
+    inputs: BTreeMap<String, String>,
+) -> Setting {
     let sample = &entry.fixture.sample;
     let instance = Instance {
         instance_id: fresh_id(&sample.instance_id),
@@ -123,7 +132,8 @@ pub fn setting_for(entry: &Entry, keys: Vec<String>, user_data: String, inputs: 
 
 /// A new id of the same shape: every digit after the first is drawn anew, hexadecimal where the sample is.
 fn fresh_id(sample: &str) -> String {
-    let alphabet = if sample.chars().any(|c| c.is_ascii_alphabetic()) { "0123456789abcdef" } else { "0123456789" };
+    let alphabet =
+        if sample.chars().any(|c| c.is_ascii_alphabetic()) { "0123456789abcdef" } else { "0123456789" };
     let mut drawn = random_hex(sample.len().max(16) * 2).into_bytes().into_iter();
     let mut draw = |c: char| match (c.is_ascii_hexdigit(), drawn.next()) {
         (true, Some(byte)) => char::from(alphabet.as_bytes()[usize::from(byte) % alphabet.len()]),

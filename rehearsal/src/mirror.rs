@@ -21,7 +21,8 @@ use crate::cache::Cache;
 use crate::network::{GATEWAY_V4, Network};
 
 /// The mirrors that a machine may fetch from.
-pub const HOSTS: [&str; 4] = ["deb.debian.org", "security.debian.org", "archive.ubuntu.com", "security.ubuntu.com"];
+pub const HOSTS: [&str; 4] =
+    ["deb.debian.org", "security.debian.org", "archive.ubuntu.com", "security.ubuntu.com"];
 
 const CONNECT: Duration = Duration::from_secs(10);
 const FETCH: Duration = Duration::from_secs(300);
@@ -64,7 +65,11 @@ impl Mirror {
     #[must_use]
     pub fn summary(&self) -> String {
         let megabytes = |count: &AtomicU64| count.load(Ordering::Relaxed) / 1_000_000;
-        format!("{} MB of packages reused, {} MB fetched", megabytes(&self.proxy.kept), megabytes(&self.proxy.fetched))
+        format!(
+            "{} MB of packages reused, {} MB fetched",
+            megabytes(&self.proxy.kept),
+            megabytes(&self.proxy.fetched)
+        )
     }
 }
 
@@ -148,7 +153,10 @@ async fn store(file: &Path, reply: reqwest::Response, length: Option<u64>) -> Re
         out.write_all(&part).await.context("cannot write to the package cache")?;
     }
     out.flush().await.context("cannot write to the package cache")?;
-    anyhow::ensure!(length.is_none_or(|length| length == written), "the mirror broke off after {written} bytes");
+    anyhow::ensure!(
+        length.is_none_or(|length| length == written),
+        "the mirror broke off after {written} bytes"
+    );
     new.persist(file).context("cannot keep a package")?;
     Ok(())
 }

@@ -5,12 +5,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 use crate::need::Missing;
@@ -34,6 +36,7 @@ const BRIDGE: &str = "cloud0";
 pub const TAP: &str = "machine0";
 const PREFIX: &str = "echora-";
 const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// A machine's network; dropping it takes it away.
 #[derive(Debug)]
@@ -54,7 +57,11 @@ impl Network {
     /// Makes a network. Host names in `mirrors` resolve to the gateway; no other name resolves.
     pub async fn create(mirrors: &[&str]) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
-            return Err(Missing::new("a rehearsal makes network namespaces, which takes root", "run it with sudo").into());
+            return Err(Missing::new(
+                "a rehearsal makes network namespaces, which takes root",
+                "run it with sudo",
+            )
+            .into());
         }
         sweep();
         let leases = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -81,29 +88,27 @@ impl Network {
     /// A socket that listens inside.
     pub async fn listen(&self, address: SocketAddr) -> Result<TcpListener> {
         let bind = move || {
-            let listener = std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+            let listener = std::net::TcpListener::bind(address)
+                .with_context(|| format!("cannot listen on {address}"))?;
             listener.set_nonblocking(true).context("cannot make a socket asynchronous")?;
             Ok(listener)
         };
-        TcpListener::from_std(self.inside(async move || bind()).await?).context("cannot use a socket of the machine's network")
+        TcpListener::from_std(self.inside(async move || bind()).await?)
+            .context("cannot use a socket of the machine's network")
+    }
+
+    /// A way in that can be given away.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { path: self.namespace.path() }
     }
 
     /// Runs `work` on a thread that lives inside: whatever it connects to is reached from there.
-    pub async fn inside<T: Send + 'static>(&self, work: impl AsyncFnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let path = self.namespace.path();
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let enter = move || -> Result<T> {
-            let file = std::fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-            move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(LinkNameSpaceType::Network))
-                .context("cannot enter the machine's network")?;
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.context("cannot start a runtime in the machine's network")?.block_on(work())
-        };
-        std::thread::spawn(move || {
-            // Whoever asked may have gone; then nobody wants the answer.
-            let _ = sender.send(enter());
-        });
-        receiver.await.context("the thread in the machine's network ended early")?
+    pub async fn inside<T: Send + 'static>(
+        &self,
+        work: impl AsyncFnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.handle().inside(work).await
     }
 
     async fn build(&self) -> Result<()> {
@@ -131,8 +136,21 @@ impl Network {
 
     fn start_dnsmasq(&self, mirrors: &[&str]) -> Result<Job> {
         let mut command = self.command("dnsmasq");
-        command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-ping"]);
-        command.args(["--user=root", "--pid-file=", "--log-facility=-", "--quiet-dhcp", "--quiet-dhcp6", "--quiet-ra"]);
+        command.args([
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--no-ping",
+        ]);
+        command.args([
+            "--user=root",
+            "--pid-file=",
+            "--log-facility=-",
+            "--quiet-dhcp",
+            "--quiet-dhcp6",
+            "--quiet-ra",
+        ]);
         command.arg(format!("--interface={BRIDGE}")).arg("--bind-interfaces");
         command.arg(format!("--dhcp-leasefile={}", self.leases.path().join("leases").display()));
         command.arg(format!("--dhcp-range={GATEWAY_V4},static,{NETMASK_V4},1h"));
@@ -142,8 +160,50 @@ impl Network {
         command.args(["--enable-ra", "--dhcp-range=2001:db8::,ra-only,64,1h"]);
         // Without an upstream every other name is refused at once, so that nothing waits for a time-out.
         command.args(mirrors.iter().map(|name| format!("--address=/{name}/{GATEWAY_V4}")));
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         Job::start(&mut command, "dnsmasq")
+    }
+}
+
+/// A way into a network, for as long as it lives.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    path: PathBuf,
+}
+
+impl Handle {
+    /// As [`Network::inside`].
+    pub async fn inside<T: Send + 'static>(
+        &self,
+        work: impl AsyncFnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let path = self.path.clone();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let enter = move || -> Result<T> {
+            let file =
+                std::fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+            move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(LinkNameSpaceType::Network))
+                .context("cannot enter the machine's network")?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.context("cannot start a runtime in the machine's network")?.block_on(work())
+        };
+        std::thread::spawn(move || {
+            // Whoever asked may have gone; then nobody wants the answer.
+            let _ = sender.send(enter());
+        });
+        receiver.await.context("the thread in the machine's network ended early")?
+    }
+
+    /// A connection that begins inside; its socket can be used from anywhere.
+    pub async fn connect(&self, target: SocketAddr) -> Result<TcpStream> {
+        let connect = async move || {
+            let stream = std::net::TcpStream::connect_timeout(&target, CONNECT)
+                .with_context(|| format!("cannot reach {target}"))?;
+            stream.set_nonblocking(true).context("cannot make a socket asynchronous")?;
+            Ok(stream)
+        };
+        TcpStream::from_std(self.inside(connect).await?)
+            .context("cannot use a socket of the machine's network")
     }
 }
 
@@ -152,10 +212,14 @@ impl Namespace {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}", std::process::id());
+        // The guard is there first: who gives up during the command leaves no namespace either.
+        let namespace = Self { name };
         let mut command = Command::new("ip");
-        command.args(["netns", "add", &name]);
-        run(&mut command, "ip netns add", COMMAND_DEADLINE).await.context("cannot make a network namespace")?;
-        Ok(Self { name })
+        command.args(["netns", "add", &namespace.name]);
+        run(&mut command, "ip netns add", COMMAND_DEADLINE)
+            .await
+            .context("cannot make a network namespace")?;
+        Ok(namespace)
     }
 
     fn path(&self) -> PathBuf {
@@ -171,17 +235,36 @@ impl Drop for Namespace {
 
 /// Bridge and tap go with their namespace.
 fn remove(name: &str) {
-    // Nobody is left to tell; `sweep` tries again next time.
-    let _ = std::process::Command::new("ip").args(["netns", "delete", name]).status();
+    // It may never have come about, and nobody is left to tell; `sweep` tries again next time.
+    let _ = std::process::Command::new("ip").args(["netns", "delete", name]).stderr(Stdio::null()).status();
 }
 
-/// Removes the networks of processes of ours that were killed: the name carries the process id.
+/// Removes the networks of processes of ours that were killed, with the machines in them: the name carries the
+/// process id.
 pub fn sweep() {
-    let Ok(entries) = std::fs::read_dir("/run/netns") else { return };
+    let Ok(entries) = std::fs::read_dir("/run/netns") else {
+        return;
+    };
     for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).and_then(|id| id.parse::<u32>().ok());
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next())
+            .and_then(|id| id.parse::<u32>().ok());
         if owner.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            end_all_in(&name);
             remove(&name);
         }
+    }
+}
+
+/// Ends what runs in a namespace: without a name it would run on, out of reach.
+fn end_all_in(name: &str) {
+    let listed =
+        std::process::Command::new("ip").args(["netns", "pids", name]).stderr(Stdio::null()).output();
+    let listed =
+        listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    for id in listed.lines().filter_map(|id| Pid::from_raw(id.trim().parse().ok()?)) {
+        // One that has ended meanwhile is what was wanted.
+        let _ = kill_process(id, Signal::KILL);
     }
 }

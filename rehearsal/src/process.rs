@@ -122,3 +122,94 @@ fn create(path: &Path) -> Result<std::fs::File> {
 fn read(path: &Path) -> String {
     std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A shell whose background child tells its id in `file`.
+    fn family(folder: &Path, script: &str) -> (Job, Pid) {
+        let file = folder.join("id");
+        let script = format!("{script} echo $! >{0}.new; mv {0}.new {0}; wait", file.display());
+        let job = Job::start(Command::new("sh").args(["-c", &script]), "the family").unwrap();
+        wait_until("the child's id", || file.exists());
+        (job, Pid::from_raw(read(&file).trim().parse().unwrap()).unwrap())
+    }
+
+    fn wait_until(what: &str, holds: impl Fn() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < end, "waited in vain: {what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether a process runs; one that only waits to be collected does not.
+    fn runs(id: Pid) -> bool {
+        let stat = read(Path::new(&format!("/proc/{}/stat", id.as_raw_nonzero())));
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    }
+
+    #[tokio::test]
+    async fn dropping_a_job_ends_its_grandchildren() {
+        for script in ["sleep 600 &", "(trap '' TERM; sleep 600; true) &"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (job, grandchild) = family(folder.path(), script);
+            assert!(runs(grandchild), "{script}");
+            drop(job);
+            wait_until(script, || !runs(grandchild));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_ended_by_itself_leaves_no_grandchildren() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut job, grandchild) = family(folder.path(), "sleep 600 & wait() { :; };");
+        assert!(job.status(PATIENCE).await.unwrap().success());
+        drop(job);
+        wait_until("the grandchild's end", || !runs(grandchild));
+    }
+
+    #[tokio::test]
+    async fn killing_a_job_waits_for_its_end() {
+        let job = Job::start(Command::new("sleep").arg("600"), "sleep").unwrap();
+        let id = Pid::from_raw(i32::try_from(job.id().unwrap()).unwrap()).unwrap();
+        job.kill().await.unwrap();
+        assert!(!runs(id));
+    }
+
+    #[tokio::test]
+    async fn a_failure_tells_the_end_of_its_errors() {
+        let script = "for n in $(seq 20); do echo line $n >&2; done; exit 3";
+        let error = run(Command::new("sh").args(["-c", script]), "the script", PATIENCE)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("the script failed (exit status: 3)\nline 9\n"), "{error}");
+        assert!(error.ends_with("\nline 20"), "{error}");
+        let output =
+            run(Command::new("sh").args(["-c", "echo out; echo err >&2"]), "the script", PATIENCE).await;
+        assert_eq!(output.unwrap(), "out\n");
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_what_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("id");
+        let script = format!("echo late >&2; echo $$ >{}; exec sleep 600", file.display());
+        let error = run(Command::new("sh").args(["-c", &script]), "the script", Duration::from_secs(1))
+            .await
+            .unwrap_err();
+        assert_eq!(format!("{error:#}"), "late: the script did not end within 1 s");
+        let id = Pid::from_raw(read(&file).trim().parse().unwrap()).unwrap();
+        assert!(!runs(id), "it runs on");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_a_missing_prerequisite() {
+        let error = run(&mut Command::new("no-such-program"), "a try", PATIENCE).await.unwrap_err();
+        assert_eq!(error.downcast::<Missing>().unwrap().what, "no-such-program is not installed");
+    }
+}

@@ -80,10 +80,11 @@ pub async fn obtain(cache: &Cache, root: &Path, name: &str) -> Result<Tool> {
                 Err(why) if why.is::<WrongDigest>() => return Err(why),
                 Err(why) => {
                     build(&module, &pin, &folder.join(name)).await.with_context(|| format!("{why:#}"))?;
-                    format!("built from its Go module: {why:#}")
+                    format!("built from its Go module: {why}")
                 }
             };
-            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).context("cannot make it executable")?;
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755))
+                .context("cannot make it executable")?;
             fs::write(folder.join("how"), how).context("cannot keep where it came from")
         })
         .await
@@ -108,20 +109,27 @@ pub async fn installed(root: &Path, name: &str) -> Result<Tool> {
             format!("install {name} {} from {page}", pin.version),
         )
         .into()),
-        None => Err(Missing::new(format!("{name} is not on PATH"), format!("install {name} {} from {page}", pin.version)).into()),
+        None => Err(Missing::new(
+            format!("{name} is not on PATH"),
+            format!("install {name} {} from {page}", pin.version),
+        )
+        .into()),
     }
 }
 
 fn pin(root: &Path, name: &str) -> Result<Pin> {
     let file = root.join("tools/tools.toml");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut pins: BTreeMap<String, Pin> = toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?;
+    let mut pins: BTreeMap<String, Pin> =
+        toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?;
     pins.remove(name).with_context(|| format!("{} has no table {name}", file.display()))
 }
 
 async fn on_path(name: &str, pin: &Pin) -> Result<Option<(PathBuf, Version)>> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let Some(path) = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file()) else {
+    let Some(path) =
+        std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
+    else {
         return Ok(None);
     };
     let version = version_of(&path, pin).await?;
@@ -181,9 +189,11 @@ async fn build(module: &Path, pin: &Pin, to: &Path) -> Result<()> {
     command.args(["build", "-trimpath", "-ldflags", &pin.ldflags, "-o"]).arg(to).arg(&pin.package);
     command.current_dir(module).env("CGO_ENABLED", "0");
     match run(&mut command, "go build", BUILD).await {
-        Err(error) if error.is::<Missing>() => {
-            Err(Missing::new("Go is not installed, and building is the last way left", "install Go 1.21 or newer").into())
-        }
+        Err(error) if error.is::<Missing>() => Err(Missing::new(
+            "Go is not installed, and building is the last way left",
+            "install Go 1.21 or newer",
+        )
+        .into()),
         built => built.map(drop),
     }
 }
@@ -221,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_program_is_taken_out_of_a_tar() {
-        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        let mut builder =
+            tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
         let mut header = tar::Header::new_gnu();
         header.set_size(3);
         builder.append_data(&mut header, "tool", &b"elf"[..]).expect("it fits");

@@ -30,11 +30,20 @@ async fn an_entry_is_built_once_and_reused() {
 
 #[tokio::test]
 async fn a_damaged_entry_is_noticed_and_built_anew() {
-    let damages: [(&str, fn(&Path)); 4] = [
-        ("a flipped byte", |entry| fs::write(entry.join("sub/disk"), "x").unwrap()),
-        ("a truncated file", |entry| fs::write(entry.join("sub/disk"), "").unwrap()),
-        ("a missing file", |entry| fs::remove_file(entry.join("sub/disk")).unwrap()),
-        ("a missing manifest", |entry| fs::remove_file(entry.join("manifest.json")).unwrap()),
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 4] = [
+        ("a flipped byte", |entry| {
+            fs::write(entry.join("sub/disk"), "x").unwrap();
+        }),
+        ("a truncated file", |entry| {
+            fs::write(entry.join("sub/disk"), "").unwrap();
+        }),
+        ("a missing file", |entry| {
+            fs::remove_file(entry.join("sub/disk")).unwrap();
+        }),
+        ("a missing manifest", |entry| {
+            fs::remove_file(entry.join("manifest.json")).unwrap();
+        }),
     ];
     for (name, damage) in damages {
         let (folder, builds) = (tempfile::tempdir().unwrap(), Cell::new(0));
@@ -55,7 +64,8 @@ async fn a_build_that_fails_leaves_nothing() {
         anyhow::bail!("no luck")
     };
     cache.keep("thing", &Key::default(), build).await.expect_err("the build failed");
-    let left: Vec<_> = fs::read_dir(folder.path().join("thing")).unwrap().map(|e| e.unwrap().path()).collect();
+    let left: Vec<_> =
+        fs::read_dir(folder.path().join("thing")).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(left.iter().all(|path| path.extension().is_some_and(|e| e == "lock")), "left behind: {left:?}");
 }
 
@@ -95,7 +105,8 @@ async fn old_entries_go() {
     for content in ["a", "b", "c", "d", "e"] {
         keep(&cache, content, &builds).await;
     }
-    let entries = fs::read_dir(folder.path().join("thing")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir());
+    let entries =
+        fs::read_dir(folder.path().join("thing")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir());
     assert_eq!(entries.count(), 3);
     assert!(keep(&cache, "e", &builds).await.reused, "the newest stays");
 }

@@ -12,7 +12,9 @@ use crate::error::{Exit, Fault};
 
 /// What `credentials` is told on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  echora-images credentials console.log\n  ssh lish-gateway logview | echora-images credentials - --json")]
+#[command(
+    after_help = "Examples:\n  echora-images credentials console.log\n  ssh lish-gateway logview | echora-images credentials - --json"
+)]
 pub struct Credentials {
     /// A console log; `-` reads standard input
     #[arg(value_name = "FILE")]
@@ -32,11 +34,19 @@ impl Credentials {
             bytes
         } else {
             std::fs::read(&self.log).map_err(|e| {
-                Fault::new(Exit::Usage, format!("cannot read {}: {e}", self.log.display()), "give a console log, or - for standard input")
+                Fault::new(
+                    Exit::Usage,
+                    format!("cannot read {}: {e}", self.log.display()),
+                    "give a console log, or - for standard input",
+                )
             })?
         };
         let block = login::find(&String::from_utf8_lossy(&bytes)).map_err(|problem| {
-            Fault::new(Exit::Failed, problem.to_string(), "copy the console's whole output, from BEGIN ECHORA LOGIN to END ECHORA LOGIN")
+            Fault::new(
+                Exit::Failed,
+                problem.to_string(),
+                "copy the console's whole output, from BEGIN ECHORA LOGIN to END ECHORA LOGIN",
+            )
         })?;
         if self.json {
             println!("{}", json!({"url": block.url, "username": block.username, "password": block.password}));

@@ -17,7 +17,9 @@ const OUT: &str = "packer/generated";
 
 /// What `generate` is told on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  echora-images generate\n  echora-images generate --check\n  echora-images generate --profiles ../new-provider --out /tmp/generated")]
+#[command(
+    after_help = "Examples:\n  echora-images generate\n  echora-images generate --check\n  echora-images generate --profiles ../new-provider --out /tmp/generated"
+)]
 pub struct Generate {
     /// Providers to write; all when none is named
     #[arg(value_name = "PROVIDER")]
@@ -63,10 +65,12 @@ impl Generate {
             }
         }
         if let Some(readme) = readme {
-            let text = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
+            let text =
+                fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
             wanted.insert(readme, Some(render::replace_table(&text, &render::readme_table(&catalog))?));
         }
-        let stale: Vec<_> = wanted.iter().filter(|(path, text)| fs::read_to_string(path).ok() != **text).collect();
+        let stale: Vec<_> =
+            wanted.iter().filter(|(path, text)| fs::read_to_string(path).ok() != **text).collect();
         if self.check { check(&stale) } else { write(&stale) }
     }
 }
@@ -81,7 +85,9 @@ pub fn catalog(folder: Option<&Path>) -> Result<Catalog> {
 
 /// Files that lie in a provider's folder and are not made any more.
 fn strays(folder: &Path, wanted: &BTreeMap<PathBuf, Option<String>>) -> Result<Vec<PathBuf>> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(Vec::new());
+    };
     let mut strays = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
@@ -99,9 +105,19 @@ fn check(stale: &[(&PathBuf, &Option<String>)]) -> Result<()> {
     for (path, text) in stale {
         let (old, new) = (fs::read_to_string(path).unwrap_or_default(), text.as_deref().unwrap_or_default());
         let name = path.display().to_string();
-        print!("{}", TextDiff::from_lines(old.as_str(), new).unified_diff().header(&name, &format!("{name} (generated)")));
+        print!(
+            "{}",
+            TextDiff::from_lines(old.as_str(), new)
+                .unified_diff()
+                .header(&name, &format!("{name} (generated)"))
+        );
     }
-    Err(Fault::new(Exit::Failed, format!("{} generated files are stale", stale.len()), "run `make generate` and commit the result").into())
+    Err(Fault::new(
+        Exit::Failed,
+        format!("{} generated files are stale", stale.len()),
+        "run `make generate` and commit the result",
+    )
+    .into())
 }
 
 fn write(stale: &[(&PathBuf, &Option<String>)]) -> Result<()> {

@@ -11,7 +11,9 @@ use super::generate::catalog;
 
 /// What `providers` is told on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  echora-images providers\n  echora-images providers --json | jq -r '.[].id'")]
+#[command(
+    after_help = "Examples:\n  echora-images providers\n  echora-images providers --json | jq -r '.[].id'"
+)]
 pub struct Providers {
     /// Print a JSON array
     #[arg(long)]
@@ -36,7 +38,8 @@ impl Providers {
         let rows: Vec<_> = [header].into_iter().chain(rows).collect();
         for row in &rows {
             let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-            let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:width$}", width = width(column)));
+            let cells =
+                row.iter().enumerate().map(|(column, cell)| format!("{cell:width$}", width = width(column)));
             println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
         }
         Ok(())

@@ -8,7 +8,9 @@ use crate::cli::Cli;
 
 /// What `completions` is told on the command line.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  echora-images completions bash >/etc/bash_completion.d/echora-images\n  echora-images completions zsh >~/.zfunc/_echora-images")]
+#[command(
+    after_help = "Examples:\n  echora-images completions bash >/etc/bash_completion.d/echora-images\n  echora-images completions zsh >~/.zfunc/_echora-images"
+)]
 pub struct Completions {
     /// The shell to complete in
     shell: Shell,
@@ -23,5 +25,7 @@ impl Completions {
 
 /// Prints the manual page, in roff.
 pub fn man() -> Result<()> {
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).context("cannot print the manual page")
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut std::io::stdout())
+        .context("cannot print the manual page")
 }

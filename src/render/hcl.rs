@@ -11,7 +11,8 @@ pub fn format(body: &Body) -> Result<String> {
     let mut index = 0;
     while index < lines.len() {
         let run = lines[index..].iter().take_while(|line| attribute(line).is_some()).count();
-        let same_depth = lines[index..index + run].iter().take_while(|line| depth(line) == depth(lines[index])).count();
+        let same_depth =
+            lines[index..index + run].iter().take_while(|line| depth(line) == depth(lines[index])).count();
         out.extend(aligned(&lines[index..index + same_depth]));
         index += same_depth;
         if same_depth == 0 {

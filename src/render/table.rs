@@ -22,8 +22,11 @@ pub fn readme_table(catalog: &Catalog) -> String {
 
 fn row(profile: &Profile) -> String {
     let plugin = &profile.packer.plugin;
-    let mut bases: Vec<_> =
-        profile.bases.iter().map(|base| format!("{} {}: `{}`", base.os, base.architecture.name(), base.plan)).collect();
+    let mut bases: Vec<_> = profile
+        .bases
+        .iter()
+        .map(|base| format!("{} {}: `{}`", base.os, base.architecture.name(), base.plan))
+        .collect();
     bases.dedup();
     let datasource = match &profile.boot.datasource {
         Datasource::Http => "metadata service",
@@ -44,7 +47,9 @@ fn row(profile: &Profile) -> String {
 
 /// `text` with what stands between the markers replaced.
 pub fn replace_table(text: &str, table: &str) -> Result<String> {
-    let (head, rest) = text.split_once(MARKER_START).with_context(|| format!("README.md has no line {MARKER_START}"))?;
-    let (_, tail) = rest.split_once(MARKER_END).with_context(|| format!("README.md has no line {MARKER_END}"))?;
+    let (head, rest) =
+        text.split_once(MARKER_START).with_context(|| format!("README.md has no line {MARKER_START}"))?;
+    let (_, tail) =
+        rest.split_once(MARKER_END).with_context(|| format!("README.md has no line {MARKER_END}"))?;
     Ok(format!("{head}{MARKER_START}\n{table}{MARKER_END}{tail}"))
 }

@@ -1,6 +1,8 @@
 //! A provider's Packer template, block by block. The provisioners are the same for all; what differs is data.
 
-use hcl::expr::{Expression, FuncCall, Object, ObjectKey, TemplateExpr, Traversal, TraversalOperator, Variable};
+use hcl::expr::{
+    Expression, FuncCall, Object, ObjectKey, TemplateExpr, Traversal, TraversalOperator, Variable,
+};
 use hcl::{Block, BlockBuilder, Body, Identifier};
 use provider_profiles::Profile;
 
@@ -16,14 +18,14 @@ const SHORT: &str = "15m";
 
 pub(super) fn plugins(profile: &Profile) -> Body {
     let plugin = &profile.packer.plugin;
-    let requirement: Object<ObjectKey, Expression> = [
-        (key("source"), plugin.source.clone().into()),
-        (key("version"), plugin.version.clone().into()),
-    ]
-    .into_iter()
-    .collect();
-    let required = Block::builder("required_plugins").add_attribute((plugin.name.as_str(), requirement)).build();
-    let packer = Block::builder("packer").add_attribute(("required_version", PACKER)).add_block(required).build();
+    let requirement: Object<ObjectKey, Expression> =
+        [(key("source"), plugin.source.clone().into()), (key("version"), plugin.version.clone().into())]
+            .into_iter()
+            .collect();
+    let required =
+        Block::builder("required_plugins").add_attribute((plugin.name.as_str(), requirement)).build();
+    let packer =
+        Block::builder("packer").add_attribute(("required_version", PACKER)).add_block(required).build();
     Body::builder().add_block(packer).build()
 }
 
@@ -33,10 +35,13 @@ pub(super) fn variables(profile: &Profile) -> Body {
     let image = base.map_or(Expression::Null, |base| expression(&base.image));
     let plan = base.map_or_else(String::new, |base| base.plan.clone());
     let token = FuncCall::builder("env").arg(packer.token.environment.clone()).build();
-    let token = variable("token", "The account's API token").add_attribute(("default", Expression::from(token)));
+    let token =
+        variable("token", "The account's API token").add_attribute(("default", Expression::from(token)));
     let blocks = [
         token.add_attribute(("sensitive", true)).build(),
-        variable("image", "Base image or OS, as the provider names it").add_attribute(("default", image)).build(),
+        variable("image", "Base image or OS, as the provider names it")
+            .add_attribute(("default", image))
+            .build(),
         text("plan", "Plan of the build machine", &plan),
         text("region", "Where to build", &packer.region),
         text("snapshot", "Name of the snapshot; empty for one with the time in it", ""),
@@ -45,12 +50,14 @@ pub(super) fn variables(profile: &Profile) -> Body {
         text("scripts", "Folder of the provisioners; empty for those of this checkout", ""),
         text("packages", "File to write the list of packages to", "packages.txt"),
         text("manifest", "File to write Packer's manifest to", "manifest.json"),
-        text("ssh_host", "Address of the machine, where no provider tells it", ""),
-        text("ssh_private_key_file", "Key for the machine, where no provider makes one", ""),
     ];
     let named = conditional("snapshot", "echora-${formatdate(\"YYYYMMDD-hhmmss\", timestamp())}");
     let scripts = conditional("scripts", "${path.root}/../../scripts");
-    let locals = Block::builder("locals").add_attribute(("snapshot", named)).add_attribute(("scripts", scripts)).build();
+    let locals = Block::builder("locals")
+        .add_attribute(("snapshot", named))
+        .add_attribute(("scripts", scripts))
+        .add_attribute(("environment", environment(profile)))
+        .build();
     Body::builder().add_blocks(blocks).add_block(locals).build()
 }
 
@@ -83,16 +90,19 @@ pub fn null_source() -> Body {
         .add_attribute(("ssh_username", "root"))
         .add_attribute(("ssh_private_key_file", of("var", "ssh_private_key_file")))
         .add_attribute(("ssh_timeout", "5m"));
-    Body::builder().add_block(block.build()).build()
+    let variables = [
+        text("ssh_host", "Address of the machine", ""),
+        text("ssh_private_key_file", "Key that lets root in", ""),
+    ];
+    Body::builder().add_blocks(variables).add_block(block.build()).build()
 }
 
-pub(super) fn build(profile: &Profile, builder: &str) -> Body {
-    let environment = environment(profile);
+pub(super) fn build(builder: &str) -> Body {
     let script = |name: &str, timeout: &str| {
         let path = TemplateExpr::from(format!("${{local.scripts}}/{name}.sh"));
         provisioner("shell")
             .add_attribute(("script", path))
-            .add_attribute(("environment_vars", environment.clone()))
+            .add_attribute(("environment_vars", of("local", "environment")))
             .add_attribute(("timeout", timeout))
             .build()
     };
@@ -155,7 +165,10 @@ fn variable(name: &str, description: &str) -> BlockBuilder {
 }
 
 fn text(name: &str, description: &str, default: &str) -> Block {
-    variable(name, description).add_attribute(("type", of_name("string"))).add_attribute(("default", default)).build()
+    variable(name, description)
+        .add_attribute(("type", of_name("string")))
+        .add_attribute(("default", default))
+        .build()
 }
 
 /// `var.NAME != "" ? var.NAME : DEFAULT`, the default being a template.
@@ -189,8 +202,10 @@ fn expression(value: &toml::Value) -> Expression {
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(items) => items.iter().map(expression).collect::<Vec<_>>().into(),
         toml::Value::Table(table) => {
-            let object: Object<ObjectKey, Expression> =
-                table.iter().map(|(name, value)| (ObjectKey::Expression(name.clone().into()), expression(value))).collect();
+            let object: Object<ObjectKey, Expression> = table
+                .iter()
+                .map(|(name, value)| (ObjectKey::Expression(name.clone().into()), expression(value)))
+                .collect();
             object.into()
         }
     }
@@ -210,7 +225,8 @@ mod tests {
             let body = Body::builder().add_attribute(("value", expression(&toml::Value::String(text.clone())))).build();
             let printed = format(&body).unwrap();
             let read: hcl::Value = hcl::from_str(&printed).unwrap();
-            prop_assert_eq!(read["value"].as_str(), Some(text.as_str()), "{}", printed);
+            let value = read.as_object().and_then(|object| object.get("value")).and_then(hcl::Value::as_str);
+            prop_assert_eq!(value, Some(text.as_str()), "{}", printed);
         }
     }
 }

@@ -19,14 +19,17 @@ pub(super) fn check(url: &str) -> Result<()> {
     loop {
         match look(url) {
             Ok(()) => return Ok(()),
-            Err(error) if Instant::now() > end => return Err(error).context("the site does not answer at its front door"),
+            Err(error) if Instant::now() > end => {
+                return Err(error).context("the site does not answer at its front door");
+            }
             Err(_) => thread::sleep(Duration::from_millis(250)),
         }
     }
 }
 
 fn look(url: &str) -> Result<()> {
-    let health: Value = serde_json::from_str(&ask(url, "/api/health", &[])?).context("the front door leads elsewhere")?;
+    let health: Value =
+        serde_json::from_str(&ask(url, "/api/health", &[])?).context("the front door leads elsewhere")?;
     if health["status"] != "ok" {
         bail!("the app is not well: {health}");
     }
@@ -41,7 +44,15 @@ fn look(url: &str) -> Result<()> {
 /// The address stays the one that visitors use, the connection goes to this machine: it may sit behind a NAT.
 fn ask(url: &str, path: &str, more: &[&str]) -> Result<String> {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--insecure", "--max-time", "30", "--connect-to", "::localhost:"]);
+    command.args([
+        "--silent",
+        "--show-error",
+        "--insecure",
+        "--max-time",
+        "30",
+        "--connect-to",
+        "::localhost:",
+    ]);
     command.args(more).arg(format!("{url}{path}"));
     run(&mut command, "curl", ASK)
 }

@@ -42,7 +42,10 @@ pub(crate) struct Session {
     user: User,
 }
 
-pub(crate) async fn register(State(shared): State<Shared>, Json(form): Json<Registration>) -> Answer<Json<Session>> {
+pub(crate) async fn register(
+    State(shared): State<Shared>,
+    Json(form): Json<Registration>,
+) -> Answer<Json<Session>> {
     let username = validation::username(&form.username).map_err(Failure::bad)?;
     let email = validation::email(&form.email).map_err(Failure::bad)?;
     validation::password(&form.password).map_err(Failure::bad)?;
@@ -106,14 +109,18 @@ pub(crate) async fn password(
 
 /// A server setting; every known one has a row.
 pub(crate) async fn setting(pool: &PgPool, key: &str) -> Answer<String> {
-    Ok(sqlx::query_scalar("SELECT value FROM server_settings WHERE key = $1").bind(key).fetch_one(pool).await?)
+    Ok(sqlx::query_scalar("SELECT value FROM server_settings WHERE key = $1")
+        .bind(key)
+        .fetch_one(pool)
+        .await?)
 }
 
 async fn is_password_of(pool: &PgPool, id: Uuid, password: String) -> Answer<bool> {
     let hash: String =
         sqlx::query_scalar("SELECT password_hash FROM users WHERE id = $1").bind(id).fetch_one(pool).await?;
     off_thread(move || {
-        PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+        PasswordHash::new(&hash)
+            .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
     })
     .await
 }

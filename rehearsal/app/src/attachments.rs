@@ -28,14 +28,16 @@ pub(crate) async fn upload(
     let id = Uuid::new_v4();
     let stored = tokio::fs::write(folder.join(id.to_string()), bytes).await;
     stored.map_err(|e| Failure::broken(format!("Storage failed: {e}")))?;
-    sqlx::query("INSERT INTO attachments (id, filename, content_type, size, uploader_id) VALUES ($1, $2, $3, $4, $5)")
-        .bind(id)
-        .bind(&filename)
-        .bind(&content_type)
-        .bind(size)
-        .bind(user.id)
-        .execute(&shared.pool)
-        .await?;
+    sqlx::query(
+        "INSERT INTO attachments (id, filename, content_type, size, uploader_id) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(id)
+    .bind(&filename)
+    .bind(&content_type)
+    .bind(size)
+    .bind(user.id)
+    .execute(&shared.pool)
+    .await?;
     Ok(Json(json!({"id": id, "filename": filename, "content_type": content_type, "size": size})))
 }
 
@@ -44,9 +46,13 @@ pub(crate) async fn download(
     Path((id, _filename)): Path<(Uuid, String)>,
 ) -> Answer<Response> {
     let content_type: Option<String> =
-        sqlx::query_scalar("SELECT content_type FROM attachments WHERE id = $1").bind(id).fetch_optional(&shared.pool).await?;
+        sqlx::query_scalar("SELECT content_type FROM attachments WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&shared.pool)
+            .await?;
     let content_type = content_type.ok_or_else(Failure::missing)?;
-    let bytes = tokio::fs::read(folder(&shared)?.join(id.to_string())).await.map_err(|_| Failure::missing())?;
+    let bytes =
+        tokio::fs::read(folder(&shared)?.join(id.to_string())).await.map_err(|_| Failure::missing())?;
     Ok(([(CONTENT_TYPE, content_type)], bytes).into_response())
 }
 

@@ -15,7 +15,9 @@ use crate::state::{Caller, Shared, User};
 pub(crate) struct Channel {
     id: Uuid,
     name: String,
-    channel_type: String,
+    #[serde(rename = "channel_type")]
+    #[sqlx(rename = "channel_type")]
+    kind: String,
 }
 
 #[derive(Serialize, FromRow)]
@@ -58,7 +60,7 @@ pub(crate) async fn post(
     Ok(Json(send(&shared, &user, channel, &form.content).await?))
 }
 
-/// Stores a message and tells all open WebSockets.
+/// Stores a message and tells all open `WebSockets`.
 pub(crate) async fn send(shared: &Shared, user: &User, channel: Uuid, content: &str) -> Answer<Message> {
     if content.trim().is_empty() || content.len() > 4000 {
         return Err(Failure::bad("Message must be between 1 and 4000 characters"));

@@ -37,7 +37,8 @@ impl Config {
 fn storage_folder(path: Option<String>) -> Result<PathBuf, String> {
     let path = PathBuf::from(path.unwrap_or_else(|| "./uploads".into()));
     let attachments = path.join("attachments");
-    std::fs::create_dir_all(&attachments).map_err(|e| format!("Failed to make {}: {e}", attachments.display()))?;
+    std::fs::create_dir_all(&attachments)
+        .map_err(|e| format!("Failed to make {}: {e}", attachments.display()))?;
     Ok(path)
 }
 

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use crate::error::{Answer, Failure};
 use crate::state::{Caller, Shared};
 
-const USABLE: &str = "NOT revoked AND (max_uses IS NULL OR uses < max_uses) AND (expires_at IS NULL OR expires_at > now())";
+const USABLE: &str =
+    "NOT revoked AND (max_uses IS NULL OR uses < max_uses) AND (expires_at IS NULL OR expires_at > now())";
 
 #[derive(Deserialize)]
 pub(crate) struct NewInvite {

@@ -21,7 +21,8 @@ const ATTACHMENT_BYTES: usize = 250 << 20;
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn serve(config: Config, pool: PgPool) -> Result<()> {
     let shared = Shared { pool, storage: config.storage, events: broadcast::channel(64).0 };
-    let listener = TcpListener::bind(config.bind).await.with_context(|| format!("Failed to bind {}", config.bind))?;
+    let listener =
+        TcpListener::bind(config.bind).await.with_context(|| format!("Failed to bind {}", config.bind))?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let asked_to_end = async move {
         tokio::select! {

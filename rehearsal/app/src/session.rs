@@ -44,7 +44,8 @@ fn sign(secret: &str, claims: &Claims) -> String {
 fn check(secret: &str, token: &str, now: i64) -> Option<Claims> {
     let (body, signature) = token.rsplit_once('.')?;
     mac(secret, body).verify_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
-    let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body.split_once('.')?.1).ok()?).ok()?;
+    let claims: Claims =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body.split_once('.')?.1).ok()?).ok()?;
     (claims.exp > now).then_some(claims)
 }
 

@@ -59,14 +59,20 @@ async fn talk(shared: Shared, mut socket: WebSocket) {
 }
 
 async fn greet(shared: &Shared, socket: &mut WebSocket) -> Option<User> {
-    let Some(Ok(Message::Text(text))) = socket.recv().await else { return None };
+    let Some(Ok(Message::Text(text))) = socket.recv().await else {
+        return None;
+    };
     let hello: Hello = serde_json::from_str(text.as_str()).ok()?;
     User::of_token(&shared.pool, &hello.token).await.ok()
 }
 
 async fn act(shared: &Shared, user: &User, text: &str) {
-    let Ok(frame) = serde_json::from_str::<Frame>(text) else { return };
-    if let ("message", Some(channel), Some(content)) = (frame.message_type.as_str(), frame.channel_id, &frame.content) {
+    let Ok(frame) = serde_json::from_str::<Frame>(text) else {
+        return;
+    };
+    if let ("message", Some(channel), Some(content)) =
+        (frame.message_type.as_str(), frame.channel_id, &frame.content)
+    {
         // A message that was refused is not answered on the socket.
         let _ = channels::send(shared, user, channel, content).await;
     }

@@ -17,7 +17,7 @@ use crate::session;
 pub(crate) struct Shared {
     pub(crate) pool: PgPool,
     pub(crate) storage: Option<PathBuf>,
-    /// Events for all open WebSockets, as JSON text.
+    /// Events for all open `WebSockets`, as JSON text.
     pub(crate) events: broadcast::Sender<String>,
 }
 
@@ -34,7 +34,8 @@ impl User {
     pub(crate) async fn of_token(pool: &PgPool, token: &str) -> Answer<Self> {
         let refused = || Failure::unauthorized("Invalid or expired token");
         let claims = session::verify(token).ok_or_else(refused)?;
-        let user = sqlx::query_as("SELECT id, username, email, role FROM users WHERE id = $1").bind(claims.sub);
+        let user =
+            sqlx::query_as("SELECT id, username, email, role FROM users WHERE id = $1").bind(claims.sub);
         user.fetch_optional(pool).await?.ok_or_else(refused)
     }
 
@@ -57,7 +58,8 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Failure> {
-        let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let token =
+            parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let token = token.ok_or_else(|| Failure::unauthorized("Missing authorization header"))?;
         User::of_token(&shared.pool, token).await.map(Self)
     }

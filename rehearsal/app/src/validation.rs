@@ -52,7 +52,9 @@ mod tests {
     #[test]
     fn addresses_need_a_dot_in_the_domain() {
         assert_eq!(email(" A@Example.ORG "), Ok("a@example.org".into()));
-        for bad in ["admin@localhost", "@example.org", "a b@example.org", "a@.org", "a@example.", "a@e..org", "a"] {
+        for bad in
+            ["admin@localhost", "@example.org", "a b@example.org", "a@.org", "a@example.", "a@e..org", "a"]
+        {
             assert!(email(bad).is_err(), "{bad}");
         }
     }

@@ -26,8 +26,10 @@ pub(super) struct Config<'a> {
 
 /// Writes `tree` as an image and returns its id.
 pub(super) fn write(tree: &Path, config: &Config, tag: &str, to: &Path) -> Result<String> {
-    let layer = tempfile::NamedTempFile::new_in(to.parent().unwrap_or(tree)).context("cannot make a temporary file")?;
-    let mut hashing = Hashing { file: File::create(layer.path()).context("cannot write the layer")?, hash: Sha256::new() };
+    let layer = tempfile::NamedTempFile::new_in(to.parent().unwrap_or(tree))
+        .context("cannot make a temporary file")?;
+    let mut hashing =
+        Hashing { file: File::create(layer.path()).context("cannot write the layer")?, hash: Sha256::new() };
     let mut builder = Builder::new(&mut hashing);
     builder.follow_symlinks(false);
     append(&mut builder, tree, tree)?;
@@ -35,7 +37,8 @@ pub(super) fn write(tree: &Path, config: &Config, tag: &str, to: &Path) -> Resul
     drop(builder);
     let layer_id = format!("{:x}", hashing.hash.finalize());
 
-    let volumes: serde_json::Map<_, _> = config.volumes.iter().map(|v| ((*v).to_owned(), json!({}))).collect();
+    let volumes: serde_json::Map<_, _> =
+        config.volumes.iter().map(|v| ((*v).to_owned(), json!({}))).collect();
     let image = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
@@ -78,8 +81,10 @@ pub(super) fn id_of(archive: &Path) -> Result<String> {
         if entry.path().context("the image is damaged")?.as_os_str() == "manifest.json" {
             let mut text = String::new();
             entry.read_to_string(&mut text).context("the image's manifest is damaged")?;
-            let manifest: serde_json::Value = serde_json::from_str(&text).context("the image's manifest is damaged")?;
-            let config = manifest[0]["Config"].as_str().context("the image's manifest names no configuration")?;
+            let manifest: serde_json::Value =
+                serde_json::from_str(&text).context("the image's manifest is damaged")?;
+            let config =
+                manifest[0]["Config"].as_str().context("the image's manifest names no configuration")?;
             let digest = config.trim_start_matches("blobs/sha256/").trim_end_matches(".json");
             return Ok(format!("sha256:{digest}"));
         }
@@ -96,7 +101,9 @@ pub(super) fn unpack(archive: &Path, folder: &Path) -> Result<()> {
             let mut layer = Archive::new(entry);
             layer.set_preserve_permissions(true);
             layer.set_preserve_ownerships(true);
-            layer.unpack(folder).with_context(|| format!("cannot unpack the image to {}", folder.display()))?;
+            layer
+                .unpack(folder)
+                .with_context(|| format!("cannot unpack the image to {}", folder.display()))?;
         }
     }
     Ok(())
@@ -110,19 +117,28 @@ fn append<W: Write>(builder: &mut Builder<W>, tree: &Path, folder: &Path) -> Res
     }
     paths.sort();
     for path in paths {
-        let about = fs::symlink_metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?;
+        let about =
+            fs::symlink_metadata(&path).with_context(|| format!("cannot look at {}", path.display()))?;
         let name = path.strip_prefix(tree).unwrap_or(&path);
         let mut header = Header::new_gnu();
         header.set_metadata(&about);
         header.set_mtime(0);
         let added = if about.is_symlink() {
             header.set_size(0);
-            builder.append_link(&mut header, name, fs::read_link(&path).context("cannot read a link of the image")?)
+            builder.append_link(
+                &mut header,
+                name,
+                fs::read_link(&path).context("cannot read a link of the image")?,
+            )
         } else if about.is_dir() {
             header.set_size(0);
             builder.append_data(&mut header, name, std::io::empty())
         } else if about.is_file() {
-            builder.append_data(&mut header, name, File::open(&path).context("cannot read a file of the image")?.take(about.len()))
+            builder.append_data(
+                &mut header,
+                name,
+                File::open(&path).context("cannot read a file of the image")?.take(about.len()),
+            )
         } else {
             continue;
         };
@@ -164,8 +180,14 @@ impl Write for Hashing {
 mod tests {
     use super::*;
 
-    const CONFIG: Config =
-        Config { env: &["A=b"], entrypoint: &[], command: &["x"], folder: "/", volumes: &[], stop_signal: None };
+    const CONFIG: Config = Config {
+        env: &["A=b"],
+        entrypoint: &[],
+        command: &["x"],
+        folder: "/",
+        volumes: &[],
+        stop_signal: None,
+    };
 
     #[test]
     fn equal_content_has_an_equal_id_and_comes_back() {

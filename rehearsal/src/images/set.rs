@@ -37,7 +37,8 @@ struct Given {
 /// Reads a maintainer's file: a table per image with `reference` (with digest) or `archive` (a docker-archive).
 pub fn read_set(file: &Path) -> Result<Vec<ImageSource>> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut given: BTreeMap<String, Given> = toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?;
+    let mut given: BTreeMap<String, Given> =
+        toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?;
     let mut sources = Vec::new();
     for name in NAMES {
         let Some(image) = given.remove(name) else { bail!("{} has no table [{name}]", file.display()) };
@@ -123,7 +124,9 @@ mod tests {
     #[test]
     fn references_need_a_digest() {
         let digest = format!("x@sha256:{}", "0".repeat(64));
-        let good = format!("[postgres]\nreference = '{digest}'\n[caddy]\nreference = '{digest}'\n[backend]\nreference = '{digest}'");
+        let good = format!(
+            "[postgres]\nreference = '{digest}'\n[caddy]\nreference = '{digest}'\n[backend]\nreference = '{digest}'"
+        );
         assert_eq!(read(&good).unwrap().len(), 3);
         let error = read("[postgres]\nreference = 'postgres:17'").unwrap_err().to_string();
         assert!(error.contains("no digest"), "{error}");

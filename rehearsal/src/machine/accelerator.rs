@@ -45,7 +45,8 @@ impl Accelerator {
                 std::fs::write(folder.join(VERDICT), verdict).context("cannot keep the verdict on KVM")
             })
             .await?;
-        let verdict = std::fs::read_to_string(kept.path.join(VERDICT)).context("cannot read the verdict on KVM")?;
+        let verdict =
+            std::fs::read_to_string(kept.path.join(VERDICT)).context("cannot read the verdict on KVM")?;
         Ok(if verdict == "boots" { Self::Kvm } else { Self::Emulation })
     }
 
@@ -62,7 +63,9 @@ impl Accelerator {
 async fn boots(folder: &Path, disk: &Path) -> Result<bool> {
     let console = folder.join("console");
     let mut command = Command::new(qemu::PROGRAM);
-    command.args(["-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "512", "-display", "none", "-nic", "none"]);
+    command.args([
+        "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "512", "-display", "none", "-nic", "none",
+    ]);
     command.arg("-serial").arg(format!("file:{}", console.display()));
     command.arg("-drive").arg(format!("file={},if=virtio,format=qcow2,snapshot=on", disk.display()));
     command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -92,7 +92,8 @@ async fn config_drive(folder: &Path, label: &str, spec: &Spec<'_>) -> Result<Pat
     let tree = folder.join("config-drive");
     for (path, content) in spec.entry.fixture.config_drive_files(spec.setting)? {
         let file = tree.join(path);
-        fs::create_dir_all(file.parent().unwrap_or(&tree)).context("cannot make the config drive's folders")?;
+        fs::create_dir_all(file.parent().unwrap_or(&tree))
+            .context("cannot make the config drive's folders")?;
         fs::write(file, content).context("cannot write the config drive")?;
     }
     let iso = folder.join("config-drive.iso");

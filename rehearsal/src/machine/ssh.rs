@@ -20,9 +20,12 @@ impl KeyPair {
     pub async fn generate() -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for a key")?;
         let mut command = tokio::process::Command::new("ssh-keygen");
-        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f"]).arg(folder.path().join("key"));
+        command
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f"])
+            .arg(folder.path().join("key"));
         run(&mut command, "ssh-keygen", Duration::from_secs(20)).await?;
-        let public = std::fs::read_to_string(folder.path().join("key.pub")).context("cannot read the public key")?;
+        let public =
+            std::fs::read_to_string(folder.path().join("key.pub")).context("cannot read the public key")?;
         Ok(Self { folder, public: public.trim().to_owned() })
     }
 
@@ -55,7 +58,10 @@ impl KeyPair {
             match self.ssh(network, "true", Duration::from_secs(30)).await {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > end => {
-                    bail!("the machine did not let root in over SSH within {} s: {error:#}", deadline.as_secs())
+                    bail!(
+                        "the machine did not let root in over SSH within {} s: {error:#}",
+                        deadline.as_secs()
+                    )
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
             }

@@ -16,7 +16,7 @@ const TAIL: usize = 20;
 
 /// One call of `packer build`.
 #[derive(Debug)]
-pub struct PackerRun<'a> {
+pub(super) struct PackerRun<'a> {
     /// Command that Packer is run by, such as `ip netns exec NAME`; empty for none.
     pub prefix: &'a [String],
     /// The program.
@@ -25,16 +25,17 @@ pub struct PackerRun<'a> {
     pub template: &'a Path,
     /// Variables as JSON, in a file that only its owner can read.
     pub variables: &'a Path,
-    /// Folder for Packer's own state, so that nothing of the user's is read or changed.
-    pub home: &'a Path,
+    /// Folder for Packer's own state in place of the user's.
+    pub home: Option<&'a Path>,
     /// The longest that the whole build may take.
     pub deadline: Duration,
 }
 
 impl PackerRun<'_> {
     /// Runs Packer to its end; each provisioner is shown as a detail of `step`.
-    pub async fn run(&self, ui: &Ui, step: &Step) -> Result<Vec<(String, f64)>> {
-        let mut job = Job::start(self.command().stdout(Stdio::piped()).stderr(Stdio::piped()), "packer build")?;
+    pub(super) async fn run(&self, ui: &Ui, step: &Step) -> Result<Vec<(String, f64)>> {
+        let mut job =
+            Job::start(self.command().stdout(Stdio::piped()).stderr(Stdio::piped()), "packer build")?;
         let out = job.child().stdout.take().context("packer has no output")?;
         let err = job.child().stderr.take().context("packer has no error output")?;
         let mut output = Output::new(ui, step);
@@ -54,7 +55,9 @@ impl PackerRun<'_> {
         };
         match tokio::time::timeout(self.deadline, read).await {
             Ok(read) => read?,
-            Err(_) => bail!("packer build did not end within {} s\n{}", self.deadline.as_secs(), output.tail()),
+            Err(_) => {
+                bail!("packer build did not end within {} s\n{}", self.deadline.as_secs(), output.tail())
+            }
         }
         let status = job.status(Duration::from_secs(30)).await?;
         if !status.success() {
@@ -68,7 +71,10 @@ impl PackerRun<'_> {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).args(["build", "-color=false", "-on-error=cleanup"]);
         command.arg("-var-file").arg(self.variables).arg(self.template);
-        command.env("CHECKPOINT_DISABLE", "1").env("PACKER_CONFIG_DIR", self.home).env("PACKER_CACHE_DIR", self.home);
+        command.env("CHECKPOINT_DISABLE", "1");
+        if let Some(home) = self.home {
+            command.env("PACKER_CONFIG_DIR", home).env("PACKER_CACHE_DIR", home);
+        }
         command
     }
 }
@@ -125,12 +131,24 @@ fn part_of(line: &str) -> Option<String> {
     if let Some((source, _)) = message.strip_prefix("Uploading ").and_then(|m| m.split_once(" => ")) {
         return base(source).map(|name| format!("upload {name}"));
     }
-    message.strip_prefix("Downloading ").and_then(|m| base(m.split(" => ").next()?)).map(|name| format!("download {name}"))
+    message
+        .strip_prefix("Downloading ")
+        .and_then(|m| base(m.split(" => ").next()?))
+        .map(|name| format!("download {name}"))
 }
 
 /// Whether a line may explain a failure: package downloads and progress bars never do.
 fn matters(line: &str) -> bool {
-    const NOISE: [&str; 8] = ["Get:", "Selecting ", "Preparing to", "Unpacking ", "Setting up ", "Processing ", "Reading ", "(Reading "];
+    const NOISE: [&str; 8] = [
+        "Get:",
+        "Selecting ",
+        "Preparing to",
+        "Unpacking ",
+        "Setting up ",
+        "Processing ",
+        "Reading ",
+        "(Reading ",
+    ];
     let text = line.trim_start_matches("==> ").split_once(": ").map_or(line, |(_, text)| text).trim();
     !text.is_empty() && !NOISE.iter().any(|noise| text.starts_with(noise))
 }

@@ -1,0 +1,430 @@
+//! The real binary sets up a machine in a folder: with stubs for other programs, a provider from its fixture and an
+//! app that behaves like the real one.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use provider_profiles::{Catalog, InputSource, Instance};
+use support::journal::Journal;
+use support::machine::{Machine, Run, Spoil, any_provider};
+
+mod support {
+    pub(crate) mod backend;
+    pub(crate) mod http;
+    pub(crate) mod journal;
+    pub(crate) mod machine;
+    pub(crate) mod provider;
+}
+
+const STATE: &str = "/var/lib/echora/state.json";
+const OWNER: &str = "/var/lib/echora/owner.json";
+const SITES: &str = "/var/lib/echora/caddy/echora.sites";
+const CREDENTIALS: &str = "/root/echora-credentials";
+const CONFIG: &str = "/etc/echora/config.toml";
+const INSTANCE: &str = "/var/lib/cloud/data/instance-id";
+
+/// All that must hold once a machine is set up.
+fn assert_is_set_up(machine: &Machine) {
+    let login = machine.login().unwrap_or_else(|problem| panic!("{problem}: {}", machine.console()));
+    let app = machine.app();
+    let owners: Vec<_> = app.users.iter().filter(|user| user.role == "owner").collect();
+    assert_eq!((owners.len(), app.users.len()), (1, 1), "{:?}", app.users);
+    assert_eq!(
+        (&login.username, &login.password),
+        (&owners[0].username, &owners[0].password),
+        "the login is the owner's"
+    );
+    assert_eq!(login.render(), machine.read(CREDENTIALS));
+    assert_eq!(machine.state()["finished"], true);
+    assert_eq!(machine.state()["instance"], machine.read(INSTANCE).trim());
+    assert_eq!(machine.state()["url"], login.url);
+    assert!(machine.read(SITES).contains("import site") && !machine.read(SITES).contains("import fence"));
+    assert!(!machine.path(OWNER).exists(), "the owner's password is kept no longer than it is needed");
+    for path in [CREDENTIALS, "/opt/echora/.env", STATE, "/var/lib/echora/backend.env"] {
+        assert_eq!(machine.mode(path), 0o600, "{path}");
+    }
+    assert_eq!(fs::metadata(machine.path("/var/lib/echora/uploads")).unwrap().uid(), 10001);
+    for secret in machine.secrets() {
+        let secret = secret.expect("it is in .env");
+        assert!(secret.len() == 64 && secret.bytes().all(|b| b.is_ascii_hexdigit()), "{secret}");
+    }
+    drop(app);
+    assert_nothing_leaks(machine);
+}
+
+/// Secrets are in files of root's and on the consoles, the password beside them in nothing but the credentials.
+fn assert_nothing_leaks(machine: &Machine) {
+    let password = machine.login().unwrap().password;
+    let secrets: Vec<String> = machine.secrets().into_iter().flatten().chain([password.clone()]).collect();
+    // The journal's folder with the arguments of all calls and the output of the last boot is world-readable too.
+    for (path, content) in machine.files() {
+        let open_to_others = fs::metadata(&path).unwrap().mode() & 0o077 != 0;
+        if open_to_others || path == machine.path(STATE) {
+            let leaked = secrets.iter().any(|secret| content.contains(secret.as_str()));
+            assert!(!leaked, "a secret is in {}", path.display());
+        }
+        let may_have_it = [CREDENTIALS, CONFIG].iter().any(|known| path == machine.path(known));
+        assert!(may_have_it || !content.contains(&password), "the password is in {}", path.display());
+    }
+}
+
+/// Whether what a line of the journal tells was done while visitors met `gate`.
+fn is_done_behind(line: &str, gate: &str, call: &str) -> bool {
+    line.strip_prefix(gate).is_some_and(|rest| rest.contains(call))
+}
+
+fn configure(machine: &Machine, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    machine.put(CONFIG, text);
+    fs::set_permissions(machine.path(CONFIG), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn the_first_boot_sets_a_machine_of_each_provider_up() {
+    for entry in Catalog::embedded().unwrap().iter() {
+        let machine = Machine::of(entry, entry.fixture.sample.clone(), None);
+        let run = machine.boot_well();
+        assert_is_set_up(&machine);
+        let address = entry.fixture.sample.public_ipv4.clone().unwrap();
+        // Where the provider has variables, this buyer set one.
+        let variables = |source: &InputSource| matches!(source, InputSource::MetadataVariable { .. });
+        let name = if machine.plan.inputs.iter().any(variables) { "chat.example.org" } else { &address };
+        assert_eq!(machine.login().unwrap().url, format!("https://{name}"));
+        assert_eq!(machine.variable("ANNOUNCED_IP"), Some(address));
+        assert!(run.stderr.is_empty() && !run.stdout.contains("WARNING"), "{}{}", run.stdout, run.stderr);
+
+        let lines = machine.journal.lines();
+        let mut rest = lines.iter();
+        let order = [
+            ("none", "docker version"),
+            ("fence", "docker compose --progress quiet up --detach --no-deps --quiet-pull caddy"),
+            ("fence", "metadata GET"),
+            ("fence", "docker compose --progress quiet up --detach --wait"),
+            ("fence", "POST /api/auth/register"),
+            ("site", "caddy reload"),
+            ("site", "curl"),
+            ("site", "/api/auth/login"),
+        ];
+        for (gate, call) in order {
+            assert!(
+                rest.any(|line| is_done_behind(line, gate, call)),
+                "{gate} {call} is not in its place: {lines:#?}"
+            );
+        }
+        let registered = lines.iter().filter(|line| line.contains("/api/auth/register")).count();
+        assert_eq!(registered, 1, "{lines:#?}");
+    }
+}
+
+#[test]
+fn later_boots_do_nothing() {
+    let machine = Machine::new();
+    machine.boot_well();
+    machine.journal.calm();
+    // The operator has deleted it.
+    fs::remove_file(machine.path(CREDENTIALS)).unwrap();
+    let before = machine.files();
+    let console = machine.console();
+    let run = machine.boot_well();
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
+    assert_eq!(machine.journal.lines(), [""; 0]);
+    assert_eq!(machine.console(), console);
+    let own = |files: Vec<(std::path::PathBuf, String)>| {
+        files.into_iter().filter(|(path, _)| !path.starts_with(machine.path("/journal"))).collect::<Vec<_>>()
+    };
+    assert_eq!(own(machine.files()), own(before));
+}
+
+/// A power cut before and after every call that first boot makes of others, one machine each.
+#[test]
+fn wherever_it_is_cut_off_the_next_boot_ends_the_work() {
+    for when in ["before", "after"] {
+        let mut number = 1;
+        loop {
+            let machine = Machine::new();
+            configure(
+                &machine,
+                "domain = 'chat.example.org'\nserver_name = 'Ours'\nregistration = 'invite_only'\n",
+            );
+            machine.journal.kill(when, number);
+            let run = machine.boot();
+            if !run.was_killed() {
+                assert_eq!(run.status.code(), Some(0), "{}", run.stderr);
+                break;
+            }
+            let place = format!("{when} {number}: {:?}", machine.journal.lines().last());
+            let secrets = machine.secrets();
+            assert_ne!(machine.state()["finished"], true, "{place}");
+            machine.journal.calm();
+            machine.boot_well();
+            assert_is_set_up(&machine);
+            let kept = secrets.iter().zip(machine.secrets()).all(|(old, new)| old.is_none() || *old == new);
+            assert!(kept, "secrets have changed after {place}");
+            let settings = &machine.app().settings;
+            assert_eq!(settings.get("server_name").map(String::as_str), Some("Ours"), "{place}");
+            assert_eq!(settings.get("registration_mode").map(String::as_str), Some("invite_only"), "{place}");
+            number += 1;
+        }
+        assert!(number > 10, "first boot makes more calls than {number}");
+    }
+}
+
+/// Between the marker and the removal of the owner's file.
+#[test]
+fn a_cut_after_the_marker_leaves_no_password_behind() {
+    let machine = Machine::new();
+    machine.boot_well();
+    machine.put(OWNER, "{}");
+    machine.boot_well();
+    assert!(!machine.path(OWNER).exists());
+}
+
+#[test]
+fn a_lost_reply_to_the_registration_is_no_stranger() {
+    for spoil in [Spoil::Lost, Spoil::Half] {
+        let machine = Machine::new();
+        *machine.spoil_registration.lock().unwrap() = Some(spoil);
+        let run = machine.boot();
+        assert_eq!(run.status.code(), Some(1), "{spoil:?}: {}", run.stdout);
+        assert!(!run.stderr.contains("somebody else"), "{spoil:?}: {}", run.stderr);
+        assert_failed_loudly(&machine, &run);
+        machine.boot_well();
+        assert_is_set_up(&machine);
+    }
+}
+
+/// The console and the journal say what failed and what to do; the fence is up.
+fn assert_failed_loudly(machine: &Machine, run: &Run) {
+    let console = machine.console();
+    assert!(console.contains("FAILED") && console.contains("what to do"), "{console}");
+    assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
+    assert_ne!(machine.state()["finished"], true);
+    assert!(machine.login().is_err(), "no login is shown: {console}");
+    let sites = machine.read(SITES);
+    assert!(sites.contains("import fence") && !sites.contains("import site"), "{sites}");
+}
+
+#[test]
+fn a_stranger_who_was_first_keeps_the_door_closed() {
+    let machine = Machine::new();
+    let stranger = (
+        "POST",
+        "/api/auth/register",
+        r#"{"username":"eve","email":"eve@example.org","password":"not ours"}"#,
+    );
+    let request = support::http::Request {
+        method: stranger.0.into(),
+        path: stranger.1.into(),
+        headers: [].into(),
+        body: stranger.2.into(),
+    };
+    assert_eq!(machine.app().answer(&request).0, 200);
+    // It does not get better by itself: the account that the first try made is a member's.
+    for _ in 0..2 {
+        let run = machine.boot();
+        assert_eq!(run.status.code(), Some(1));
+        assert!(machine.console().contains("somebody else was first"), "{}", machine.console());
+        assert_failed_loudly(&machine, &run);
+    }
+}
+
+#[test]
+fn a_failing_engine_is_told_and_the_next_boot_goes_on() {
+    for call in ["up --detach --no-deps", "up --detach --wait", "caddy reload"] {
+        let machine = Machine::new();
+        machine.journal.refuse(call);
+        let run = machine.boot();
+        assert_eq!(run.status.code(), Some(1), "{call}");
+        let console = machine.console();
+        assert!(
+            console.contains("no space left on device") && console.contains("what to do"),
+            "{call}: {console}"
+        );
+        assert!(machine.login().is_err(), "{call}: no login is shown");
+        let secrets = machine.secrets();
+        machine.journal.calm();
+        machine.boot_well();
+        assert_is_set_up(&machine);
+        assert!(secrets[0].is_none() || machine.secrets() == secrets, "{call}");
+    }
+}
+
+#[test]
+fn a_buyers_settings_are_used() {
+    let machine = Machine::new();
+    configure(
+        &machine,
+        "domain = 'chat.example.org'\nadmin_username = 'eve'\nadmin_password = 'correct horse battery'\n\
+         server_name = 'Our place'\nregistration = 'invite_only'\n",
+    );
+    machine.boot_well();
+    assert_is_set_up(&machine);
+    let login = machine.login().unwrap();
+    assert_eq!(
+        (login.url.as_str(), login.username.as_str(), login.password.as_str()),
+        ("https://chat.example.org", "eve", "correct horse battery")
+    );
+    let app = machine.app();
+    assert_eq!(app.users[0].email, "eve@chat.example.org");
+    assert_eq!(app.settings["server_name"], "Our place");
+    assert_eq!(app.settings["registration_mode"], "invite_only");
+    let passkeys = machine.read("/var/lib/echora/backend.env");
+    assert_eq!(passkeys, "WEBAUTHN_RP_ID=chat.example.org\nWEBAUTHN_RP_ORIGIN=https://chat.example.org\n");
+    assert!(machine.read(SITES).contains("https://chat.example.org {"));
+}
+
+#[test]
+fn bad_settings_are_named_and_do_not_stop_the_boot() {
+    let bad = [
+        ("domain = 'localhost'\n", "domain"),
+        ("admin_password = 'hunter2'\n", "admin_password"),
+        ("colour = 'red'\n", "colour"),
+        ("domain = [\n", "config.toml"),
+    ];
+    for (text, named) in bad {
+        let machine = Machine::new();
+        configure(&machine, text);
+        machine.boot_well();
+        assert_is_set_up(&machine);
+        let console = machine.console();
+        let warned = console.lines().any(|line| line.contains("WARNING") && line.contains(named));
+        assert!(warned && !console.contains("hunter2"), "{console}");
+    }
+}
+
+#[test]
+fn a_dead_metadata_service_degrades_the_boot_loudly() {
+    let entry = any_provider();
+    let machine = Machine::of(&entry, entry.fixture.sample.clone(), Some(404));
+    machine.boot_well();
+    assert_is_set_up(&machine);
+    let console = machine.console();
+    assert!(console.contains("WARNING") && console.contains("default route"), "{console}");
+    let host = machine.login().unwrap().url.replace("https://", "").replace(['[', ']'], "");
+    let announced = machine.variable("ANNOUNCED_IP").unwrap();
+    // A machine without any route reaches itself only.
+    assert!(host == announced || (host == "localhost" && announced == "127.0.0.1"), "{host} {announced}");
+    assert_ne!(Some(announced), entry.fixture.sample.public_ipv4);
+}
+
+#[test]
+fn a_machine_of_another_vendor_is_told_and_comes_up() {
+    let machine = Machine::new();
+    machine.put("/sys/class/dmi/id/sys_vendor", "Initech\n");
+    machine.boot_well();
+    assert_is_set_up(&machine);
+    let console = machine.console();
+    let warned = console.lines().any(|line| line.contains("WARNING") && line.contains("Initech"));
+    assert!(warned && console.contains(&machine.plan.name), "{console}");
+}
+
+#[test]
+fn a_machine_with_ipv6_alone_is_reached_by_it() {
+    let entry = any_provider();
+    let alone = Instance { public_ipv4: Some(String::new()), ..entry.fixture.sample.clone() };
+    let machine = Machine::of(&entry, alone.clone(), None);
+    machine.boot_well();
+    assert_is_set_up(&machine);
+    let address = alone.public_ipv6.unwrap();
+    assert_eq!(machine.login().unwrap().url, format!("https://[{address}]"));
+    assert_eq!(machine.variable("ANNOUNCED_IP").as_ref(), Some(&address));
+    assert!(machine.read(SITES).contains(&format!("https://[{address}] {{")));
+    assert!(
+        machine.read("/var/lib/echora/caddy/echora.options").contains(&format!("default_sni {address}\n"))
+    );
+}
+
+/// Files whose content must differ between a machine and its copy.
+const IDENTITY: [&str; 3] =
+    ["/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key.pub", "/etc/ssh/ssh_host_rsa_key.pub"];
+
+/// A machine that was set up, snapshotted and started as another one.
+fn copy() -> Machine {
+    let machine = Machine::new();
+    configure(&machine, "server_name = 'Ours'\n");
+    machine.boot_well();
+    machine.journal.calm();
+    machine.clear_consoles();
+    machine.put(INSTANCE, "i-2\n");
+    // As if the original had another address.
+    let text =
+        machine.read("/opt/echora/.env").replace("ANNOUNCED_IP=", "MINE=kept\nANNOUNCED_IP=198.51.100.1#");
+    fs::write(machine.path("/opt/echora/.env"), text).unwrap();
+    machine
+}
+
+/// What a copy keeps.
+fn treasure(machine: &Machine) -> ([Option<String>; 3], Vec<support::backend::User>, String) {
+    (machine.secrets(), machine.app().users.clone(), machine.read(CREDENTIALS))
+}
+
+fn assert_is_a_good_copy(machine: &Machine, journal: &Journal) {
+    assert!(machine.console().contains("copy"), "{}", machine.console());
+    assert!(machine.login().is_err(), "a copy shows no login: the one that works is the original's");
+    assert_eq!((&machine.state()["finished"], &machine.state()["instance"]), (&true.into(), &"i-2".into()));
+    assert_eq!(machine.variable("ANNOUNCED_IP"), any_provider().fixture.sample.public_ipv4);
+    assert_eq!(machine.variable("MINE").as_deref(), Some("kept"));
+    assert!(machine.read(SITES).contains("import site"));
+    assert!(!machine.path(OWNER).exists());
+    assert!(
+        !journal.lines().iter().any(|line| line.contains("/api/auth/register")),
+        "{:#?}",
+        journal.lines()
+    );
+    for path in IDENTITY {
+        let text = machine.read(path);
+        assert!(!text.is_empty() && !text.contains("the original's"), "{path}: {text:?}");
+    }
+}
+
+#[test]
+fn a_copy_keeps_its_data_and_gets_an_identity_of_its_own() {
+    let machine = copy();
+    let before = treasure(&machine);
+    machine.boot_well();
+    assert_is_a_good_copy(&machine, &machine.journal);
+    assert_eq!(treasure(&machine), before);
+    let lines = machine.journal.lines();
+    assert!(lines.iter().any(|line| line.contains("systemctl") && line.contains("ssh")), "{lines:#?}");
+    machine.journal.calm();
+    machine.boot_well();
+    assert_eq!(machine.journal.lines(), [""; 0], "a copy is set up once");
+}
+
+#[test]
+fn an_identity_that_is_new_already_is_kept() {
+    let machine = copy();
+    let new = IDENTITY.map(|path| {
+        machine.put(path, "made by cloud-init\n");
+        machine.read(path)
+    });
+    machine.boot_well();
+    assert_is_a_good_copy(&machine, &machine.journal);
+    assert_eq!(IDENTITY.map(|path| machine.read(path)), new);
+    let lines = machine.journal.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("ssh-keygen") || line.contains("machine-id")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn a_copy_that_is_cut_off_is_still_a_copy() {
+    for when in ["before", "after"] {
+        let mut number = 1;
+        loop {
+            let machine = copy();
+            let before = treasure(&machine);
+            machine.journal.kill(when, number);
+            if !machine.boot().was_killed() {
+                break;
+            }
+            machine.journal.calm();
+            machine.boot_well();
+            assert_is_a_good_copy(&machine, &machine.journal);
+            assert_eq!(treasure(&machine), before, "{when} {number}");
+            number += 1;
+        }
+        assert!(number > 7, "a copy makes more calls than {number}");
+    }
+}

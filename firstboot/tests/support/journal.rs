@@ -1,0 +1,129 @@
+//! Everything that first boot does to others, in order, with the gate that visitors met at that moment; and the
+//! place where it is killed.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The programs that first boot starts.
+const PROGRAMS: [&str; 5] = ["docker", "curl", "ssh-keygen", "systemctl", "systemd-machine-id-setup"];
+
+/// All of them. Counts and kills as [`Journal::enter`] does; `refuse` holds a word that makes a call fail.
+const STUB: &str = r#"#!/bin/sh
+set -eu
+cd "$(dirname "$0")/.."
+called="$(basename "$0") $*"
+gate=none
+sites=../var/lib/echora/caddy/echora.sites
+if grep -q 'import fence' "$sites" 2>/dev/null; then gate=fence; fi
+if grep -q 'import site' "$sites" 2>/dev/null; then gate=site; fi
+echo "$gate $called" >>journal
+number=$(wc -l <journal)
+trap_at() { if [ -e trap ] && [ "$(cat trap)" = "$1 $number" ]; then kill -9 "$(cat pid)"; exit 0; fi; }
+trap_at before
+if [ -e refuse ]; then
+	case "$called" in *"$(cat refuse)"*) echo "no space left on device" >&2; exit 1 ;; esac
+fi
+case "$called" in
+*/api/health*) echo '{"status":"ok"}' ;;
+*/api/auth/login*) echo '{"error":"Invalid credentials"}' ;;
+ssh-keygen*)
+	for type in ed25519 rsa; do
+		key=../etc/ssh/ssh_host_${type}_key
+		if [ ! -e "$key" ]; then
+			echo "new $number" >"$key"
+			echo "new $type $number" >"$key.pub"
+		fi
+	done ;;
+systemd-machine-id-setup*) if [ ! -s ../etc/machine-id ]; then echo "new $number" >../etc/machine-id; fi ;;
+esac
+trap_at after
+"#;
+
+/// A folder in the machine's root that the machine does not know of.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    folder: PathBuf,
+}
+
+impl Journal {
+    pub(crate) fn new(root: &Path) -> Self {
+        let folder = root.join("journal");
+        fs::create_dir_all(folder.join("bin")).unwrap();
+        let stub = folder.join("stub");
+        fs::write(&stub, STUB).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&stub, mode).unwrap();
+        for program in PROGRAMS {
+            symlink("../stub", folder.join("bin").join(program)).unwrap();
+        }
+        Self { folder }
+    }
+
+    /// Where the programs are found, before those of the machine that runs the test.
+    pub(crate) fn programs(&self) -> String {
+        format!("{}:/usr/bin:/bin", self.folder.join("bin").display())
+    }
+
+    /// A program that notes its process id and becomes `binary`.
+    pub(crate) fn launcher(&self, binary: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"echo $$ >"$0"; exec "$@""#]).arg(self.folder.join("pid")).arg(binary);
+        command
+    }
+
+    /// Kills first boot at the call of this number, `before` or `after` what it asks for is done.
+    pub(crate) fn kill(&self, when: &str, number: usize) {
+        fs::write(self.folder.join("trap"), format!("{when} {number}")).unwrap();
+    }
+
+    /// Makes every program call that contains `word` fail.
+    pub(crate) fn refuse(&self, word: &str) {
+        fs::write(self.folder.join("refuse"), word).unwrap();
+    }
+
+    /// Nothing is killed or refused from now on, and the journal is empty.
+    pub(crate) fn calm(&self) {
+        for name in ["trap", "refuse", "journal"] {
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+    }
+
+    /// The lines so far: gate and call.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.join("journal")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// A call over the network: noted, killed where that is due, and done by `act`. `None` when first boot is dead.
+    pub(crate) fn enter<T>(&self, called: &str, act: impl FnOnce() -> T) -> Option<T> {
+        let sites =
+            fs::read_to_string(self.folder.join("../var/lib/echora/caddy/echora.sites")).unwrap_or_default();
+        let gate = match (sites.contains("import site"), sites.contains("import fence")) {
+            (true, _) => "site",
+            (false, true) => "fence",
+            (false, false) => "none",
+        };
+        let mut journal =
+            fs::File::options().append(true).create(true).open(self.folder.join("journal")).unwrap();
+        writeln!(journal, "{gate} {called}").unwrap();
+        let number = self.lines().len();
+        if self.is_killed("before", number) {
+            return None;
+        }
+        let done = act();
+        (!self.is_killed("after", number)).then_some(done)
+    }
+
+    fn is_killed(&self, when: &str, number: usize) -> bool {
+        let due =
+            fs::read_to_string(self.folder.join("trap")).is_ok_and(|trap| trap == format!("{when} {number}"));
+        if due {
+            let pid = fs::read_to_string(self.folder.join("pid")).unwrap();
+            assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+        }
+        due
+    }
+}

@@ -1,0 +1,230 @@
+//! A machine in a temporary folder: what lies on it, who is around it, and the real binary that boots it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use echora_firstboot::login::{self, LoginBlock};
+use provider_profiles::{Catalog, Entry, GuestPlan, Instance};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::backend::App;
+use super::http::{Answer, Server};
+use super::journal::Journal;
+use super::provider::Provider;
+
+/// Far more than any boot here takes.
+const FOR_EVER: Duration = Duration::from_secs(120);
+
+/// The machine with its provider and its app.
+pub(crate) struct Machine {
+    root: TempDir,
+    pub(crate) plan: GuestPlan,
+    pub(crate) journal: Journal,
+    app: Arc<Mutex<App>>,
+    /// What the app does to the reply of its next registration.
+    pub(crate) spoil_registration: Arc<Mutex<Option<Spoil>>>,
+    metadata: String,
+    backend: Server,
+    _provider: Provider,
+}
+
+/// What becomes of a reply on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Spoil {
+    Lost,
+    Half,
+}
+
+/// How a boot went.
+pub(crate) struct Run {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The first provider of the catalogue: for what does not depend on the provider.
+pub(crate) fn any_provider() -> Entry {
+    Catalog::embedded().unwrap().iter().next().unwrap().clone()
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let entry = any_provider();
+        Self::of(&entry, entry.fixture.sample.clone(), None)
+    }
+
+    /// A machine of a provider that tells `instance` of it, or answers every question with `status`.
+    pub(crate) fn of(entry: &Entry, instance: Instance, status: Option<u16>) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        chown(root.path(), Some(10001), Some(10001))
+            .expect("these tests must run as root: first boot gives files away");
+        chown(root.path(), Some(0), Some(0)).unwrap();
+        let journal = Journal::new(root.path());
+        let app = Arc::new(Mutex::new(App::default()));
+        let spoil_registration = Arc::new(Mutex::new(None));
+
+        let noted = journal.clone();
+        let provider = Provider::play(entry, instance, move |_, request, _| {
+            let trouble = || status.map(|status| Answer::Reply(status, String::new()));
+            noted
+                .enter(&format!("metadata {} {}", request.method, request.path), trouble)
+                .unwrap_or(Some(Answer::Drop))
+        });
+        let (noted, answering, spoil) = (journal.clone(), app.clone(), spoil_registration.clone());
+        let backend = Server::start(move |request| {
+            let called = format!("{} {}", request.method, request.path);
+            let Some((status, body)) = noted.enter(&called, || answering.lock().unwrap().answer(request))
+            else {
+                return Answer::Drop;
+            };
+            let spoil = if request.path.ends_with("/register") { spoil.lock().unwrap().take() } else { None };
+            match spoil {
+                None => Answer::Reply(status, body.to_string()),
+                Some(Spoil::Lost) => Answer::Drop,
+                Some(Spoil::Half) => Answer::Half(body.to_string()),
+            }
+        });
+        let plan = entry.profile.guest_plan();
+        let metadata = provider.server.base.clone();
+        let machine =
+            Self { root, plan, journal, app, spoil_registration, metadata, backend, _provider: provider };
+        machine.lay_out();
+        machine
+    }
+
+    /// What the image and the provider leave on a disk.
+    fn lay_out(&self) {
+        self.put("/etc/echora/provider.toml", &toml::to_string(&self.plan).unwrap());
+        self.put("/opt/echora/compose.yaml", "services: {}\n");
+        self.put("/var/lib/cloud/data/instance-id", "i-1\n");
+        self.put("/sys/class/dmi/id/sys_vendor", &format!("{}\n", self.plan.dmi_vendors[0]));
+        self.put("/etc/machine-id", "the original's\n");
+        for kind in ["ed25519", "rsa"] {
+            self.put(&format!("/etc/ssh/ssh_host_{kind}_key"), "the original's\n");
+            self.put(&format!("/etc/ssh/ssh_host_{kind}_key.pub"), &format!("{kind}: the original's\n"));
+        }
+        for console in &self.plan.consoles {
+            self.put(console, "");
+        }
+        fs::create_dir_all(self.path("/root")).unwrap();
+    }
+
+    pub(crate) fn path(&self, absolute: &str) -> PathBuf {
+        self.root.path().join(absolute.trim_start_matches('/'))
+    }
+
+    pub(crate) fn put(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// The content of a file; empty when there is none.
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_default()
+    }
+
+    pub(crate) fn app(&self) -> MutexGuard<'_, App> {
+        self.app.lock().unwrap()
+    }
+
+    /// Boots to the end of the program, however that comes.
+    pub(crate) fn boot(&self) -> Run {
+        let mut command = self.journal.launcher(env!("CARGO_BIN_EXE_echora-firstboot"));
+        command.arg("--root").arg(self.root.path()).args([
+            "--metadata",
+            &self.metadata,
+            "--backend",
+            &self.backend.base,
+        ]);
+        let (out, err) = (self.path("/journal/stdout"), self.path("/journal/stderr"));
+        command.env("PATH", self.journal.programs()).stdin(Stdio::null());
+        command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
+        let mut child = command.spawn().unwrap();
+        let end = Instant::now() + FOR_EVER;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > end {
+                child.kill().unwrap();
+                panic!("the boot did not end: {:?}", self.journal.lines());
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        let text = |path: &Path| fs::read_to_string(path).unwrap();
+        Run { status, stdout: text(&out), stderr: text(&err) }
+    }
+
+    /// Boots; the boot must succeed.
+    pub(crate) fn boot_well(&self) -> Run {
+        let run = self.boot();
+        assert_eq!(run.status.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
+        run
+    }
+
+    /// What stands on a console; all of them show the same.
+    pub(crate) fn console(&self) -> String {
+        let texts: Vec<String> = self.plan.consoles.iter().map(|device| self.read(device)).collect();
+        assert!(texts.windows(2).all(|pair| pair[0] == pair[1]), "{texts:?}");
+        texts[0].clone()
+    }
+
+    pub(crate) fn clear_consoles(&self) {
+        self.plan.consoles.iter().for_each(|device| self.put(device, ""));
+    }
+
+    /// The newest login on the consoles.
+    pub(crate) fn login(&self) -> Result<LoginBlock, login::Problem> {
+        login::find(&self.console())
+    }
+
+    pub(crate) fn state(&self) -> Value {
+        serde_json::from_str(&self.read("/var/lib/echora/state.json")).unwrap_or_default()
+    }
+
+    /// A variable of the stack's environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let text = self.read("/opt/echora/.env");
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+    }
+
+    /// The three that are made once and kept for ever.
+    pub(crate) fn secrets(&self) -> [Option<String>; 3] {
+        ["POSTGRES_PASSWORD", "JWT_SECRET", "HMAC_SECRET"].map(|name| self.variable(name))
+    }
+
+    pub(crate) fn mode(&self, path: &str) -> u32 {
+        fs::metadata(self.path(path)).unwrap().permissions().mode() & 0o777
+    }
+
+    /// Every file with its content, but the consoles.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, String)> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.root.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !path.starts_with(self.path("/dev")) {
+                    files.push((path.clone(), fs::read_to_string(&path).unwrap()));
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Run {
+    pub(crate) fn was_killed(&self) -> bool {
+        self.status.signal() == Some(9)
+    }
+}

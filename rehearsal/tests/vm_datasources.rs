@@ -1,0 +1,115 @@
+//! The base disk under the real cloud-init, as each provider's machine: what the fixtures claim, cloud-init must accept.
+//!
+//! Takes root, QEMU and about a minute per provider under emulation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use echora_rehearsal::base;
+use echora_rehearsal::cache::Cache;
+use echora_rehearsal::machine::{Accelerator, KeyPair, Machine, Spec};
+use echora_rehearsal::metadata::{Asked, Metadata, setting_for};
+use echora_rehearsal::network::{MACHINE_V4, MACHINE_V6, Network};
+use provider_profiles::{Catalog, Datasource, Entry, KeyDelivery, Setting};
+
+const BOOT: Duration = Duration::from_secs(300);
+const CPUS: u32 = 2;
+const MEMORY: u32 = 1024;
+const USER_DATA: &str = "#cloud-config
+write_files:
+- path: /etc/echora/config.toml
+  permissions: '0600'
+  content: |
+    domain = \"chat.example.org\"
+";
+/// Prints `name=value` lines.
+const LOOK: &str = r#"
+code=0; cloud-init status --wait >/dev/null || code=$?
+echo "status=$code"
+echo "cloud-id=$(cloud-id)"
+echo "instance-id=$(cloud-init query instance_id)"
+echo "hostname=$(hostname)"
+echo "v4=$(ip -brief -4 address show scope global | tr -s ' \n' ' ')"
+echo "v6=$(ip -brief -6 address show scope global | tr -s ' \n' ' ')"
+echo "v4-route=$(ip -4 route show default | tr -s ' \n' ' ')"
+echo "config=$(stat -c %a /etc/echora/config.toml) $(cat /etc/echora/config.toml)"
+echo "errors=$(cloud-init status --format json | tr -d '\n')"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloud_init_takes_every_providers_machine_as_the_provider_means_it() {
+    let cache = Cache::user().unwrap();
+    let disk = base::debian(&cache).await.unwrap().path.join(base::DISK);
+    let accelerator = Accelerator::detect(&cache, &disk).await.unwrap();
+    let mut defects = Vec::new();
+    // One after another: emulated machines side by side would outlast their deadlines.
+    for entry in Catalog::embedded().unwrap().iter() {
+        if let Err(error) = rehearse(entry, disk.clone(), accelerator).await {
+            defects.push(format!("{}: {error:#}", entry.profile.name));
+        }
+    }
+    assert!(defects.is_empty(), "{}", defects.join("\n\n"));
+}
+
+async fn rehearse(entry: &Entry, disk: PathBuf, accelerator: Accelerator) -> Result<()> {
+    let key = KeyPair::generate().await?;
+    let network = Network::create(&[]).await?;
+    let setting = setting_for(entry, vec![key.public().to_owned()], USER_DATA.into(), BTreeMap::new());
+    let metadata = Metadata::serve(&network, &entry.fixture, setting.clone()).await?;
+    let spec = Spec { entry, setting: &setting, backing: &disk, cpus: CPUS, memory: MEMORY, accelerator };
+    let machine = Machine::start(&network, &spec).await?;
+    key.wait_for_ssh(&network, BOOT).await.with_context(|| machine.console_tail())?;
+    let seen = key.ssh(&network, LOOK, BOOT).await.with_context(|| machine.console_tail())?;
+    let asked = metadata.asked();
+    check_machine(entry, &setting, &seen).with_context(|| format!("the machine says:\n{seen}"))?;
+    check_asked(entry, &asked).with_context(|| format!("the service was asked: {asked:?}"))
+}
+
+fn check_machine(entry: &Entry, setting: &Setting, seen: &str) -> Result<()> {
+    let seen: BTreeMap<&str, &str> = seen.lines().filter_map(|line| line.split_once('=')).collect();
+    let get = |name: &str| seen.get(name).copied().unwrap_or_default().trim();
+    // 2: done, with something that cloud-init recovered from.
+    ensure!(["0", "2"].contains(&get("status")), "cloud-init failed: {}", get("errors"));
+    ensure!(get("cloud-id") == entry.profile.boot.cloud_id, "cloud-id is {:?}", get("cloud-id"));
+    ensure!(
+        get("instance-id") == setting.instance.instance_id,
+        "the instance id is {:?}",
+        get("instance-id")
+    );
+    if let Some(hostname) = &setting.instance.hostname {
+        ensure!(get("hostname") == hostname, "the host name is {:?}", get("hostname"));
+    }
+    ensure!(get("v4").contains(&format!(" {MACHINE_V4}/")), "IPv4 addresses: {:?}", get("v4"));
+    ensure!(get("v6").contains(&format!(" {MACHINE_V6}/")), "IPv6 addresses: {:?}", get("v6"));
+    ensure!(get("v4-route").contains(&format!("via {} ", setting.gateway)), "route: {:?}", get("v4-route"));
+    ensure!(get("config") == "600 domain = \"chat.example.org\"", "the buyer's file is {:?}", get("config"));
+    Ok(())
+}
+
+/// The fixture itself tells which paths carry what the machine turned out to have.
+fn check_asked(entry: &Entry, asked: &[Asked]) -> Result<()> {
+    let boot = &entry.profile.boot;
+    if boot.datasource != Datasource::Http {
+        ensure!(asked.is_empty(), "a machine with a config drive needs no service");
+        return Ok(());
+    }
+    let unknown: Vec<_> = asked.iter().filter(|asked| asked.status != 200).collect();
+    ensure!(unknown.is_empty(), "cloud-init asked for what the fixture does not answer: {unknown:?}");
+    let got =
+        |method: &str, path: &str| asked.iter().any(|asked| asked.method == method && asked.path == path);
+    let carriers = |what: &str| {
+        let carry = |exchange: &&provider_profiles::Exchange| exchange.body.contains(what);
+        entry.fixture.exchanges.iter().filter(carry).any(|exchange| got(&exchange.method, &exchange.path))
+    };
+    ensure!(carriers("instance.instance_id"), "the instance id was not fetched");
+    ensure!(carriers("user_data"), "the user-data was not fetched");
+    if boot.ssh_keys == KeyDelivery::Datasource {
+        ensure!(carriers("ssh_keys"), "the keys were not fetched");
+    }
+    for issuer in entry.fixture.exchanges.iter().filter(|exchange| exchange.issues_token) {
+        ensure!(got(&issuer.method, &issuer.path), "no session token was fetched");
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! `build`: an image from nothing, with a record of it.
+
+mod account;
+mod packer;
+mod payload;
+mod rehearse;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use echora_rehearsal::images::{self, ImageSource};
+use provider_profiles::{Base, Entry};
+use serde_json::json;
+
+use super::generate::catalog;
+use crate::error::{Exit, Fault};
+use crate::project::Project;
+use crate::record::{ImageRecord, Record};
+use crate::render::Files;
+use crate::ui::{Mode, Ui};
+
+/// What `build` is told on the command line.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  echora-images build vultr --rehearse          build here, in a local virtual machine\n  echora-images build vultr --images my.toml    build in the account that VULTR_API_KEY belongs to"
+)]
+pub struct Build {
+    /// The provider to build for; `echora-images providers` lists them
+    provider: String,
+
+    /// Build in a local virtual machine, without an account
+    #[arg(long, value_name = "DEPTH", num_args = 0..=1, default_missing_value = "machine", require_equals = true)]
+    rehearse: Option<Rehearsal>,
+
+    /// Folder for the record, the log and, after a rehearsal, the snapshot [default: build/PROVIDER-TIME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Take an earlier rehearsal's snapshot when nothing that goes into it has changed
+    #[arg(long, requires = "rehearse")]
+    reuse: bool,
+
+    /// Container images: a TOML table per image with `reference` (with digest) or `archive`
+    #[arg(long, value_name = "FILE")]
+    images: Option<PathBuf>,
+
+    /// Base disk of a rehearsal in place of its own: any cloud image
+    #[arg(long, value_name = "FILE", requires = "rehearse")]
+    base: Option<PathBuf>,
+
+    /// Folder with the front end's static files [default: the stand-in's]
+    #[arg(long, value_name = "DIR")]
+    frontend: Option<PathBuf>,
+
+    /// How long the machine of a rehearsal may take until it lets Packer in
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    ssh_timeout: u64,
+
+    /// One JSON event a line on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much of the provider a rehearsal has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rehearsal {
+    /// A local machine; Packer's null builder stands for the source block
+    Machine,
+}
+
+impl Build {
+    /// Builds and says where the record is.
+    pub async fn run(&self) -> Result<()> {
+        let catalog = catalog(None)?;
+        let entry = catalog.find(&self.provider)?;
+        let project = Project::find()?;
+        let mode = Mode::detect(self.json);
+        let (record, folder, ui) = match self.rehearse {
+            Some(Rehearsal::Machine) => rehearse::run(self, entry, &project, mode).await?,
+            None => account::run(self, entry, &project, mode).await?,
+        };
+        report(&ui, &record, &folder);
+        Ok(())
+    }
+
+    /// The folder of this build, made now.
+    fn folder(&self, project: &Project, began: &str) -> Result<PathBuf> {
+        let name = format!("build/{}-{}", self.provider, began.replace([':', '-'], "").replace('T', "-"));
+        let folder = self.out.clone().unwrap_or_else(|| project.path(name.trim_end_matches('Z')));
+        std::fs::create_dir_all(&folder).map_err(|e| {
+            Fault::new(
+                Exit::Missing,
+                format!("cannot make {}: {e}", folder.display()),
+                "give another folder with --out",
+            )
+        })?;
+        Ok(folder)
+    }
+
+    fn frontend(&self, project: &Project) -> PathBuf {
+        self.frontend.clone().unwrap_or_else(|| project.path("rehearsal/app/frontend"))
+    }
+}
+
+/// Lays out the folder that Packer uploads.
+fn write_payload(
+    payload: &Path,
+    build: &Build,
+    project: &Project,
+    base: &Base,
+    files: &Files,
+    images: &[ImageSource],
+) -> Result<()> {
+    let parts = payload::Parts {
+        guest_binary: &project.guest_binary(base.architecture)?,
+        stack: &project.path("firstboot/stack"),
+        frontend: &build.frontend(project),
+        provider_toml: &files["provider.toml"],
+    };
+    payload::assemble(payload, &parts)?;
+    images::write_payload(images, payload)
+}
+
+fn default_base(entry: &Entry) -> Result<&Base> {
+    let none = || Fault::new(Exit::Failed, "the profile has no base image", "add one to its `bases`");
+    Ok(entry.profile.default_base().ok_or_else(none)?)
+}
+
+fn image_records(images: &[ImageSource]) -> BTreeMap<String, ImageRecord> {
+    let record = |image: &ImageSource| ImageRecord {
+        tag: images::tag(image.name()),
+        digest: image.digest().to_owned(),
+    };
+    images.iter().map(|image| (image.name().to_owned(), record(image))).collect()
+}
+
+/// Reads the list that the machine wrote: a package and its version a line.
+fn read_packages(file: &Path) -> Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(file).context("Packer brought no list of packages")?;
+    let pairs = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect())
+}
+
+/// Beside the build, `build/latest` leads to the newest one.
+fn link_latest(folder: &Path) {
+    let Some(parent) = folder.parent() else { return };
+    let link = parent.join("latest");
+    // A convenience: where it cannot be made, the folder's own name is printed all the same.
+    let _ = std::fs::remove_file(&link);
+    let _ = std::os::unix::fs::symlink(folder.file_name().unwrap_or_default(), &link);
+}
+
+fn report(ui: &Ui, record: &Record, folder: &Path) {
+    let mut text = String::from("\nwhere the time went:\n");
+    for step in &record.steps {
+        text.push_str(&format!("  {:>6.1} s  {}{}\n", step.seconds, step.name, note(&step.note)));
+    }
+    text.push_str(&format!(
+        "\nrecord: {}\nboot it: echora-images boot {}",
+        folder.join("record.json").display(),
+        folder.display()
+    ));
+    ui.result(
+        &text,
+        &json!({"event": "result", "record": folder.join("record.json"), "snapshot": record.snapshot}),
+    );
+}
+
+fn note(note: &str) -> String {
+    if note.is_empty() { String::new() } else { format!(" ({note})") }
+}

@@ -1,0 +1,201 @@
+//! The whole way on virtual machines: one snapshot, built by the real Packer, booted as buyers would.
+//!
+//! Minutes each; they share the snapshot. What a machine is like inside is asked over SSH with the buyer's own key.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use echora_images::record::{Record, Snapshot};
+use echora_rehearsal::base;
+use echora_rehearsal::cache::Cache;
+use echora_rehearsal::cloud::{Buyer, Rented};
+use echora_rehearsal::front_door::{FrontDoor, Login};
+use echora_rehearsal::machine::Accelerator;
+use provider_profiles::Catalog;
+use serde_json::Value;
+use support::{default_provider, run, stderr, stdout};
+use tokio::sync::Mutex;
+
+/// Two machines at once gain nothing on a small host.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+const ASK: Duration = Duration::from_secs(120);
+const STEP: Duration = Duration::from_secs(600);
+
+/// Everything that must differ between two machines of one snapshot; a line each, name and value.
+const IDENTITY: &str = r#"
+set -eu
+cd /opt/echora
+for name in JWT_SECRET HMAC_SECRET POSTGRES_PASSWORD; do
+    printf '%s %s\n' "$name" "$(sed -n "s/^$name=//p" .env)"
+done
+for kind in ed25519 ecdsa rsa; do
+    printf 'host-key-%s %s\n' "$kind" "$(cut -d ' ' -f 2 "/etc/ssh/ssh_host_${kind}_key.pub")"
+done
+printf 'machine-id %s\n' "$(cat /etc/machine-id)"
+printf 'postgres-system %s\n' "$(docker compose exec -T postgres pg_controldata | sed -n 's/.*system identifier: *//p')"
+data=$(docker volume inspect --format '{{.Mountpoint}}' echora_caddy-data)
+for key in root intermediate; do
+    printf 'caddy-%s %s\n' "$key" "$(sha256sum <"$data/caddy/pki/authorities/local/$key.key")"
+done
+printf 'engine %s\n' "$(docker info --format '{{.ID}}')"
+"#;
+
+/// Built once for all tests of this file, and not again while nothing that goes into it changes.
+async fn snapshot() -> PathBuf {
+    let provider = default_provider();
+    let output =
+        tokio::task::spawn_blocking(move || run(&["build", &provider, "--rehearse", "--reuse", "--json"]));
+    let output = output.await.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events = stdout(&output);
+    let result: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    let file = PathBuf::from(result["record"].as_str().expect("the last event is the result"));
+    let (record, _) = Record::read(&file).unwrap();
+    check_record(&record);
+    let Snapshot::Disk { file: name, .. } = record.snapshot else { panic!("a rehearsal makes a disk") };
+    file.with_file_name(name)
+}
+
+fn check_record(record: &Record) {
+    assert_eq!(record.provider, default_provider());
+    assert!(
+        record.packages.contains_key("docker.io") && record.packages.len() > 200,
+        "{} packages",
+        record.packages.len()
+    );
+    assert!(
+        record.images.values().all(|image| image.digest.starts_with("sha256:")) && record.images.len() == 3
+    );
+    assert!(record.versions.packer.starts_with("1.") && record.depth_note.is_some());
+    assert!(record.steps.iter().any(|step| step.name == "packer" && step.seconds > 0.0));
+}
+
+async fn boot(disk: &Path) -> Buyer {
+    let (cache, catalog) = (Cache::user().unwrap(), Catalog::embedded().unwrap());
+    let kept = base::debian(&cache).await.unwrap();
+    let accelerator = Accelerator::detect(&cache, &kept.path.join(base::DISK)).await.unwrap();
+    let entry = catalog.find(&default_provider()).unwrap();
+    let settings = BTreeMap::new();
+    Buyer::boot(&Rented { entry, disk, accelerator, settings: &settings, memory: 2048 }).await.unwrap()
+}
+
+async fn inside(buyer: &Buyer, script: &str) -> String {
+    buyer.key.ssh(&buyer.network, script, ASK).await.unwrap()
+}
+
+async fn role(buyer: &Buyer, login: &Login) -> anyhow::Result<String> {
+    FrontDoor::new(&buyer.network, &buyer.url(login)).prove(login).await
+}
+
+fn pairs(text: &str) -> BTreeMap<&str, &str> {
+    text.lines().filter_map(|line| line.split_once(' ')).collect()
+}
+
+#[tokio::test]
+async fn two_buyers_share_nothing_but_the_snapshot() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let disk = snapshot().await;
+    let mut one = boot(&disk).await;
+    let first = one.login(0, |_| {}).await.unwrap();
+    let mut two = boot(&disk).await;
+    let second = two.login(0, |_| {}).await.unwrap();
+
+    assert_eq!(role(&one, &first).await.unwrap(), "owner");
+    assert_eq!(role(&two, &second).await.unwrap(), "owner");
+    assert!(
+        role(&one, &second).await.is_err() && role(&two, &first).await.is_err(),
+        "a login works on its own machine only"
+    );
+
+    let (of_one, of_two) = (inside(&one, IDENTITY).await, inside(&two, IDENTITY).await);
+    let (of_one, of_two) = (pairs(&of_one), pairs(&of_two));
+    assert_eq!(of_one.len(), 11, "{:?}", of_one.keys());
+    for (name, value) in &of_one {
+        assert!(!value.is_empty() && of_two[name] != *value, "{name} is the same on both machines");
+    }
+    assert_ne!(first.password, second.password);
+
+    let door = FrontDoor::new(&one.network, &one.url(&first));
+    assert_eq!(door.register("visitor", "correct horse").await.unwrap(), "member");
+
+    check_inside(&one, &first).await;
+    check_way_out(&one).await;
+    check_reboot(&mut one, &first).await;
+}
+
+/// What a buyer who looks around must not find.
+async fn check_inside(buyer: &Buyer, login: &Login) {
+    let modes =
+        inside(buyer, "stat -c '%a %n' /root/echora-credentials /opt/echora/.env /var/lib/echora/state.json")
+            .await;
+    assert!(modes.lines().all(|line| line.starts_with("600 ")), "{modes}");
+    // The search is for a word on standard input: an argument would be found in the process list itself.
+    let places = "journalctl --no-pager -q; cat /var/log/cloud-init*.log; run-parts /etc/update-motd.d; ps axww; docker ps -a --no-trunc";
+    let secrets =
+        inside(buyer, "sed -n 's/^[A-Z_]*SECRET=//p; s/^POSTGRES_PASSWORD=//p' /opt/echora/.env").await;
+    let shown = inside(buyer, places).await;
+    for secret in secrets.lines().chain([login.password.as_str()]) {
+        assert!(!shown.contains(secret), "a secret is shown in one of: {places}");
+    }
+    let listening = inside(buyer, "ss -ltnH | awk '{print $4}'").await;
+    assert!(!listening.contains(":5432"), "{listening}");
+    assert!(
+        listening.lines().filter(|line| line.ends_with(":3000")).all(|line| line.starts_with("127.0.0.1:")),
+        "{listening}"
+    );
+    assert_eq!(
+        inside(buyer, "cloud-id").await.trim(),
+        Catalog::embedded().unwrap().find(&default_provider()).unwrap().profile.boot.cloud_id
+    );
+}
+
+/// The machine's network has no route to anywhere: whatever first boot fetched, it did not come from outside.
+async fn check_way_out(buyer: &Buyer) {
+    let mut command = buyer.network.command("ip");
+    let routes = echora_rehearsal::process::run(command.args(["route"]), "ip route", ASK).await.unwrap();
+    assert!(!routes.contains("default"), "{routes}");
+    let log = inside(buyer, "docker image ls --format '{{.Repository}}:{{.Tag}}' | sort").await;
+    assert_eq!(log, "echora/backend:installed\nechora/caddy:installed\nechora/postgres:installed\n");
+}
+
+/// A finished machine comes back by itself and prints nothing again.
+async fn check_reboot(buyer: &mut Buyer, login: &Login) {
+    buyer.machine.power_down().await.unwrap();
+    let before = buyer.machine.console().len();
+    buyer.machine.power_on().unwrap();
+    buyer.machine.wait_for("login:", before, STEP).await.unwrap();
+    let end = tokio::time::Instant::now() + STEP;
+    while let Err(error) = role(buyer, login).await {
+        assert!(tokio::time::Instant::now() < end, "the site did not come back: {error:#}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(!buyer.machine.console()[before..].contains("echora: "), "first boot ran again");
+}
+
+#[tokio::test]
+async fn a_power_cut_in_first_boot_costs_nothing() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let disk = snapshot().await;
+    let mut buyer = boot(&disk).await;
+    buyer.machine.wait_for("echora: [5/9]", 0, STEP).await.unwrap();
+    buyer.key.wait_for_ssh(&buyer.network, ASK).await.unwrap();
+    // The database is being made now; what is in memory only is lost.
+    let secrets = inside(&buyer, "cat /opt/echora/.env").await;
+    buyer.machine.cut_power().await.unwrap();
+    let before = buyer.machine.console().len();
+    assert!(
+        !buyer.machine.console().contains("BEGIN ECHORA LOGIN"),
+        "the cut came too late to prove anything"
+    );
+
+    buyer.machine.power_on().unwrap();
+    let login = buyer.login(before, |_| {}).await.unwrap();
+    assert_eq!(role(&buyer, &login).await.unwrap(), "owner");
+    assert_eq!(inside(&buyer, "cat /opt/echora/.env").await, secrets);
+    let count = "cd /opt/echora && . ./.env && docker compose exec -T -e PGPASSWORD=\"$POSTGRES_PASSWORD\" postgres \
+                 psql -U echora -Atc \"SELECT count(*) || ' ' || count(*) FILTER (WHERE role = 'owner') FROM users\"";
+    assert_eq!(inside(&buyer, count).await.trim(), "1 1");
+}
