@@ -50,6 +50,7 @@ fn a_rehearsal_differs_in_the_sources_line_only() {
     for entry in Catalog::embedded().unwrap().iter() {
         let (real, rehearsal) =
             (render::provider(&entry.profile).unwrap(), render::rehearsal(&entry.profile).unwrap());
+        assert_eq!(real["build.pkr.hcl"].lines().count(), rehearsal["build.pkr.hcl"].lines().count());
         let differing: Vec<_> = real["build.pkr.hcl"]
             .lines()
             .zip(rehearsal["build.pkr.hcl"].lines())
@@ -80,9 +81,9 @@ fn tokens_are_sensitive_and_come_from_the_environment() {
 /// Real Packer: formatting for all, validation with the plugin where it is installed, of the syntax elsewhere.
 #[tokio::test]
 async fn packer_takes_every_template() {
-    let packer = tools::obtain(&Cache::user().unwrap(), root(), "packer").await.expect("packer can be had");
+    let tool = tools::obtain(&Cache::user().unwrap(), root(), "packer").await.expect("packer can be had");
     let packer = |arguments: &[&str], path: &std::path::Path| {
-        let mut command = Command::new(&packer.path);
+        let mut command = Command::new(&tool.path);
         command.args(arguments).arg(path).env("CHECKPOINT_DISABLE", "1").output().expect("packer runs")
     };
     let output = packer(&["fmt", "-check", "-diff", "-recursive"], &root().join("packer/generated"));

@@ -2,70 +2,21 @@
 //! app that behaves like the real one.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 
 use provider_profiles::{Catalog, InputSource, Instance};
-use support::journal::Journal;
-use support::machine::{Machine, Run, Spoil, any_provider};
+use support::checks::{
+    CONFIG, CREDENTIALS, IDENTITY, INSTANCE, OWNER, SITES, assert_failed_loudly, assert_is_a_good_copy,
+    assert_is_set_up, treasure,
+};
+use support::machine::{Machine, Spoil, any_provider};
 
 mod support {
     pub(crate) mod backend;
+    pub(crate) mod checks;
     pub(crate) mod http;
     pub(crate) mod journal;
     pub(crate) mod machine;
     pub(crate) mod provider;
-}
-
-const STATE: &str = "/var/lib/echora/state.json";
-const OWNER: &str = "/var/lib/echora/owner.json";
-const SITES: &str = "/var/lib/echora/caddy/echora.sites";
-const CREDENTIALS: &str = "/root/echora-credentials";
-const CONFIG: &str = "/etc/echora/config.toml";
-const INSTANCE: &str = "/var/lib/cloud/data/instance-id";
-
-/// All that must hold once a machine is set up.
-fn assert_is_set_up(machine: &Machine) {
-    let login = machine.login().unwrap_or_else(|problem| panic!("{problem}: {}", machine.console()));
-    let app = machine.app();
-    let owners: Vec<_> = app.users.iter().filter(|user| user.role == "owner").collect();
-    assert_eq!((owners.len(), app.users.len()), (1, 1), "{:?}", app.users);
-    assert_eq!(
-        (&login.username, &login.password),
-        (&owners[0].username, &owners[0].password),
-        "the login is the owner's"
-    );
-    assert_eq!(login.render(), machine.read(CREDENTIALS));
-    assert_eq!(machine.state()["finished"], true);
-    assert_eq!(machine.state()["instance"], machine.read(INSTANCE).trim());
-    assert_eq!(machine.state()["url"], login.url);
-    assert!(machine.read(SITES).contains("import site") && !machine.read(SITES).contains("import fence"));
-    assert!(!machine.path(OWNER).exists(), "the owner's password is kept no longer than it is needed");
-    for path in [CREDENTIALS, "/opt/echora/.env", STATE, "/var/lib/echora/backend.env"] {
-        assert_eq!(machine.mode(path), 0o600, "{path}");
-    }
-    assert_eq!(fs::metadata(machine.path("/var/lib/echora/uploads")).unwrap().uid(), 10001);
-    for secret in machine.secrets() {
-        let secret = secret.expect("it is in .env");
-        assert!(secret.len() == 64 && secret.bytes().all(|b| b.is_ascii_hexdigit()), "{secret}");
-    }
-    drop(app);
-    assert_nothing_leaks(machine);
-}
-
-/// Secrets are in files of root's and on the consoles, the password beside them in nothing but the credentials.
-fn assert_nothing_leaks(machine: &Machine) {
-    let password = machine.login().unwrap().password;
-    let secrets: Vec<String> = machine.secrets().into_iter().flatten().chain([password.clone()]).collect();
-    // The journal's folder with the arguments of all calls and the output of the last boot is world-readable too.
-    for (path, content) in machine.files() {
-        let open_to_others = fs::metadata(&path).unwrap().mode() & 0o077 != 0;
-        if open_to_others || path == machine.path(STATE) {
-            let leaked = secrets.iter().any(|secret| content.contains(secret.as_str()));
-            assert!(!leaked, "a secret is in {}", path.display());
-        }
-        let may_have_it = [CREDENTIALS, CONFIG].iter().any(|known| path == machine.path(known));
-        assert!(may_have_it || !content.contains(&password), "the password is in {}", path.display());
-    }
 }
 
 /// Whether what a line of the journal tells was done while visitors met `gate`.
@@ -123,12 +74,11 @@ fn later_boots_do_nothing() {
     machine.journal.calm();
     // The operator has deleted it.
     fs::remove_file(machine.path(CREDENTIALS)).unwrap();
-    let before = machine.files();
-    let console = machine.console();
+    let (before, console, asked) = (machine.files(), machine.console(), machine.provider.requests());
     let run = machine.boot_well();
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
     assert_eq!(machine.journal.lines(), [""; 0]);
-    assert_eq!(machine.console(), console);
+    assert_eq!((machine.console(), machine.provider.requests()), (console, asked));
     let own = |files: Vec<(std::path::PathBuf, String)>| {
         files.into_iter().filter(|(path, _)| !path.starts_with(machine.path("/journal"))).collect::<Vec<_>>()
     };
@@ -191,17 +141,6 @@ fn a_lost_reply_to_the_registration_is_no_stranger() {
         machine.boot_well();
         assert_is_set_up(&machine);
     }
-}
-
-/// The console and the journal say what failed and what to do; the fence is up.
-fn assert_failed_loudly(machine: &Machine, run: &Run) {
-    let console = machine.console();
-    assert!(console.contains("FAILED") && console.contains("what to do"), "{console}");
-    assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
-    assert_ne!(machine.state()["finished"], true);
-    assert!(machine.login().is_err(), "no login is shown: {console}");
-    let sites = machine.read(SITES);
-    assert!(sites.contains("import fence") && !sites.contains("import site"), "{sites}");
 }
 
 #[test]
@@ -308,6 +247,16 @@ fn a_dead_metadata_service_degrades_the_boot_loudly() {
 }
 
 #[test]
+fn a_console_that_is_missing_is_passed_over() {
+    let mut machine = Machine::new();
+    let missing = machine.plan.consoles.remove(0);
+    fs::remove_file(machine.path(&missing)).unwrap();
+    machine.boot_well();
+    assert_is_set_up(&machine);
+    assert!(!machine.path(&missing).exists(), "a file in the place of a device would hide it");
+}
+
+#[test]
 fn a_machine_of_another_vendor_is_told_and_comes_up() {
     let machine = Machine::new();
     machine.put("/sys/class/dmi/id/sys_vendor", "Initech\n");
@@ -334,10 +283,6 @@ fn a_machine_with_ipv6_alone_is_reached_by_it() {
     );
 }
 
-/// Files whose content must differ between a machine and its copy.
-const IDENTITY: [&str; 3] =
-    ["/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key.pub", "/etc/ssh/ssh_host_rsa_key.pub"];
-
 /// A machine that was set up, snapshotted and started as another one.
 fn copy() -> Machine {
     let machine = Machine::new();
@@ -353,36 +298,12 @@ fn copy() -> Machine {
     machine
 }
 
-/// What a copy keeps.
-fn treasure(machine: &Machine) -> ([Option<String>; 3], Vec<support::backend::User>, String) {
-    (machine.secrets(), machine.app().users.clone(), machine.read(CREDENTIALS))
-}
-
-fn assert_is_a_good_copy(machine: &Machine, journal: &Journal) {
-    assert!(machine.console().contains("copy"), "{}", machine.console());
-    assert!(machine.login().is_err(), "a copy shows no login: the one that works is the original's");
-    assert_eq!((&machine.state()["finished"], &machine.state()["instance"]), (&true.into(), &"i-2".into()));
-    assert_eq!(machine.variable("ANNOUNCED_IP"), any_provider().fixture.sample.public_ipv4);
-    assert_eq!(machine.variable("MINE").as_deref(), Some("kept"));
-    assert!(machine.read(SITES).contains("import site"));
-    assert!(!machine.path(OWNER).exists());
-    assert!(
-        !journal.lines().iter().any(|line| line.contains("/api/auth/register")),
-        "{:#?}",
-        journal.lines()
-    );
-    for path in IDENTITY {
-        let text = machine.read(path);
-        assert!(!text.is_empty() && !text.contains("the original's"), "{path}: {text:?}");
-    }
-}
-
 #[test]
 fn a_copy_keeps_its_data_and_gets_an_identity_of_its_own() {
     let machine = copy();
     let before = treasure(&machine);
     machine.boot_well();
-    assert_is_a_good_copy(&machine, &machine.journal);
+    assert_is_a_good_copy(&machine);
     assert_eq!(treasure(&machine), before);
     let lines = machine.journal.lines();
     assert!(lines.iter().any(|line| line.contains("systemctl") && line.contains("ssh")), "{lines:#?}");
@@ -399,7 +320,7 @@ fn an_identity_that_is_new_already_is_kept() {
         machine.read(path)
     });
     machine.boot_well();
-    assert_is_a_good_copy(&machine, &machine.journal);
+    assert_is_a_good_copy(&machine);
     assert_eq!(IDENTITY.map(|path| machine.read(path)), new);
     let lines = machine.journal.lines();
     assert!(
@@ -421,7 +342,7 @@ fn a_copy_that_is_cut_off_is_still_a_copy() {
             }
             machine.journal.calm();
             machine.boot_well();
-            assert_is_a_good_copy(&machine, &machine.journal);
+            assert_is_a_good_copy(&machine);
             assert_eq!(treasure(&machine), before, "{when} {number}");
             number += 1;
         }

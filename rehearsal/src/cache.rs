@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -79,7 +79,7 @@ impl Cache {
         let path = kind_folder.join(&key);
         let mut note = None;
         if path.exists() {
-            match check(&path) {
+            match off_thread(path.clone(), check).await {
                 Ok(()) => {
                     touch(&path);
                     return Ok(Kept { path, reused: true, key, note });
@@ -98,7 +98,7 @@ impl Cache {
             .tempdir_in(&kind_folder)
             .context("cannot write to the cache")?;
         build(new.path()).await?;
-        write_manifest(new.path())?;
+        off_thread(new.path().to_owned(), write_manifest).await?;
         fs::rename(new.path(), &path).with_context(|| format!("cannot put {} in place", path.display()))?;
         prune(&kind_folder)?;
         Ok(Kept { path, reused: false, key, note })
@@ -127,15 +127,15 @@ impl Key {
         self
     }
 
-    /// Adds a file's content, or all files below a folder with their relative paths.
+    /// Adds a file's content and mode, or all files below a folder with their relative paths; a symbolic link
+    /// below it stands for where it points.
     pub fn path(mut self, name: &str, path: &Path) -> Result<Self> {
-        for file in files_below(path)? {
-            let relative = file.strip_prefix(path).unwrap_or(&file).display().to_string();
-            let mode = fs::metadata(&file)
-                .with_context(|| format!("cannot look at {}", file.display()))?
-                .permissions()
-                .mode();
-            let (digest, _) = sha256(&file)?;
+        let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+        for file in files_below(&path)? {
+            let relative = file.strip_prefix(&path).unwrap_or(&file).display().to_string();
+            let about =
+                fs::symlink_metadata(&file).with_context(|| format!("cannot look at {}", file.display()))?;
+            let (mode, (digest, _)) = (about.permissions().mode(), content(&file)?);
             self.add(&format!("{name}/{relative}:{mode:o}"), digest.as_bytes());
         }
         Ok(self)
@@ -177,7 +177,7 @@ pub fn hex_sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct FileEntry {
     bytes: u64,
     sha256: String,
@@ -195,7 +195,7 @@ fn manifest_of(folder: &Path) -> Result<BTreeMap<String, FileEntry>> {
     for file in files_below(folder)? {
         let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
         if name != MANIFEST {
-            let (sha256, bytes) = sha256(&file)?;
+            let (sha256, bytes) = content(&file)?;
             manifest.insert(name, FileEntry { bytes, sha256 });
         }
     }
@@ -206,19 +206,44 @@ fn check(folder: &Path) -> Result<()> {
     let text = fs::read_to_string(folder.join(MANIFEST)).context("it has no manifest")?;
     let wanted: BTreeMap<String, FileEntry> =
         serde_json::from_str(&text).context("its manifest is unreadable")?;
-    let found = manifest_of(folder)?;
+    // Sizes first: most damage shows there, before gigabytes are read.
     for (name, entry) in &wanted {
-        if found.get(name) != Some(entry) {
-            bail!("{name} is {}", if found.contains_key(name) { "not what was written" } else { "missing" });
+        match fs::symlink_metadata(folder.join(name)) {
+            Ok(about) if about.len() == entry.bytes => {}
+            Ok(about) => bail!("{name} has {} bytes instead of {}", about.len(), entry.bytes),
+            Err(error) => return Err(error).with_context(|| format!("{name} is not there")),
         }
+    }
+    for (name, entry) in &wanted {
+        let (sha256, _) = content(&folder.join(name))?;
+        ensure!(sha256 == entry.sha256, "{name} is not what was written");
     }
     Ok(())
 }
 
-/// All regular files below `path` in a stable order; a file stands for itself.
+/// Runs `work` where reading a gigabyte holds nothing else up.
+async fn off_thread<T: Send + 'static>(
+    folder: PathBuf,
+    work: impl FnOnce(&Path) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(move || work(&folder)).await.context("reading the cache ended early")?
+}
+
+/// sha256 and size of a file, or of the target's name for a symbolic link.
+fn content(path: &Path) -> Result<(String, u64)> {
+    match fs::read_link(path) {
+        Ok(target) => {
+            let target = target.as_os_str().as_encoded_bytes();
+            Ok((hex_sha256(target), target.len() as u64))
+        }
+        Err(_) => sha256(path),
+    }
+}
+
+/// All files and symbolic links below `path` in a stable order; a file stands for itself.
 fn files_below(path: &Path) -> Result<Vec<PathBuf>> {
     let kind = fs::symlink_metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
-    if kind.is_file() {
+    if kind.is_file() || kind.is_symlink() {
         return Ok(vec![path.to_owned()]);
     }
     if !kind.is_dir() {

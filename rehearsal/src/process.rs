@@ -18,6 +18,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Job {
     child: Child,
+    group: Option<Pid>,
     what: String,
 }
 
@@ -27,7 +28,10 @@ impl Job {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
         let child = command.process_group(0).stdin(Stdio::null()).spawn();
         match child {
-            Ok(child) => Ok(Self { child, what: what.to_owned() }),
+            Ok(child) => {
+                let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+                Ok(Self { child, group, what: what.to_owned() })
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Missing::new(
                 format!("{program} is not installed"),
                 "run `make setup`, which installs what is missing",
@@ -45,13 +49,20 @@ impl Job {
 
     /// The exit status, if it has ended.
     pub fn try_status(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("cannot ask for the state of {}", self.what))
+        let status = self.child.try_wait().with_context(|| format!("cannot ask for the state of {}", self.what))?;
+        if status.is_some() {
+            self.end_descendants();
+        }
+        Ok(status)
     }
 
     /// Waits for the end, at most `deadline`.
     pub async fn status(&mut self, deadline: Duration) -> Result<ExitStatus> {
         match tokio::time::timeout(deadline, self.child.wait()).await {
-            Ok(status) => status.with_context(|| format!("cannot wait for {}", self.what)),
+            Ok(status) => {
+                self.end_descendants();
+                status.with_context(|| format!("cannot wait for {}", self.what))
+            }
             Err(_) => bail!("{} did not end within {} s", self.what, deadline.as_secs()),
         }
     }
@@ -68,27 +79,30 @@ impl Job {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+        if let Some(group) = self.group {
             // A group that is already gone is what was wanted.
             let _ = kill_process_group(group, signal);
         }
+    }
+
+    /// What has outlived the process gets no further chance; its group's id is free for others from then on.
+    fn end_descendants(&mut self) {
+        self.signal(Signal::KILL);
+        self.group = None;
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.signal(Signal::TERM);
-        let end = Instant::now() + GRACE;
-        while Instant::now() < end {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+        for signal in [Signal::TERM, Signal::KILL] {
+            self.signal(signal);
+            let end = Instant::now() + GRACE;
+            while Instant::now() < end {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return self.end_descendants();
+                }
+                thread::sleep(Duration::from_millis(20));
             }
-            thread::sleep(Duration::from_millis(20));
-        }
-        self.signal(Signal::KILL);
-        let end = Instant::now() + GRACE;
-        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(20));
         }
     }
 }
@@ -130,10 +144,10 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     /// A shell whose background child tells its id in `file`.
-    fn family(folder: &Path, script: &str) -> (Job, Pid) {
+    fn family(folder: &Path, child: &str, then: &str) -> (Job, Pid) {
         let file = folder.join("id");
-        let script = format!("{script} echo $! >{0}.new; mv {0}.new {0}; wait", file.display());
-        let job = Job::start(Command::new("sh").args(["-c", &script]), "the family").unwrap();
+        let script = format!("{child} & echo $! >{0}.new; mv {0}.new {0}; {then}", file.display());
+        let job = Job::start(Command::new("sh").args(["-c", &script]).stdout(Stdio::null()), "the family").unwrap();
         wait_until("the child's id", || file.exists());
         (job, Pid::from_raw(read(&file).trim().parse().unwrap()).unwrap())
     }
@@ -154,19 +168,19 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_a_job_ends_its_grandchildren() {
-        for script in ["sleep 600 &", "(trap '' TERM; sleep 600; true) &"] {
+        for child in ["sleep 600", "(trap '' TERM; sleep 600; true)"] {
             let folder = tempfile::tempdir().unwrap();
-            let (job, grandchild) = family(folder.path(), script);
-            assert!(runs(grandchild), "{script}");
+            let (job, grandchild) = family(folder.path(), child, "wait");
+            assert!(runs(grandchild), "{child}");
             drop(job);
-            wait_until(script, || !runs(grandchild));
+            wait_until(child, || !runs(grandchild));
         }
     }
 
     #[tokio::test]
     async fn a_job_that_ended_by_itself_leaves_no_grandchildren() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut job, grandchild) = family(folder.path(), "sleep 600 & wait() { :; };");
+        let (mut job, grandchild) = family(folder.path(), "sleep 600", "exit 0");
         assert!(job.status(PATIENCE).await.unwrap().success());
         drop(job);
         wait_until("the grandchild's end", || !runs(grandchild));

@@ -110,3 +110,52 @@ async fn old_entries_go() {
     assert_eq!(entries.count(), 3);
     assert!(keep(&cache, "e", &builds).await.reused, "the newest stays");
 }
+
+#[test]
+fn a_links_target_is_part_of_the_key_and_a_linked_file_is_its_content() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let key = |name: &str| Key::default().path("it", &path(name)).unwrap().digest();
+    fs::create_dir(path("tree")).unwrap();
+    fs::write(path("tree/file"), "content").unwrap();
+    let plain = key("tree");
+    symlink("file", path("tree/link")).unwrap();
+    let linked = key("tree");
+    assert_ne!(plain, linked);
+    fs::remove_file(path("tree/link")).unwrap();
+    symlink("elsewhere", path("tree/link")).unwrap();
+    assert_ne!(linked, key("tree"));
+
+    symlink("tree/file", path("alias")).unwrap();
+    assert_eq!(key("tree/file"), key("alias"));
+}
+
+#[tokio::test]
+async fn a_link_in_an_entry_is_checked_too() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::at(folder.path().to_owned());
+    let keep = async || {
+        let build = async |folder: &Path| Ok(symlink("one", folder.join("link"))?);
+        cache.keep("thing", &Key::default(), build).await.unwrap()
+    };
+    let link = keep().await.path.join("link");
+    assert!(keep().await.reused);
+    fs::remove_file(&link).unwrap();
+    symlink("two", &link).unwrap();
+    let again = keep().await;
+    assert!(!again.reused && again.note.is_some());
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("one"));
+}
+
+#[tokio::test]
+async fn a_lock_that_cannot_be_made_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::at(folder.path().to_owned());
+    let key = Key::default();
+    let lock = folder.path().join("thing").join(format!("{}.lock", key.digest()));
+    fs::create_dir_all(&lock).unwrap();
+    let error = cache.keep("thing", &key, async |_: &Path| Ok(())).await.unwrap_err();
+    assert!(format!("{error:#}").contains("Is a directory"), "{error:#}");
+}

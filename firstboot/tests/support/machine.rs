@@ -30,9 +30,8 @@ pub(crate) struct Machine {
     app: Arc<Mutex<App>>,
     /// What the app does to the reply of its next registration.
     pub(crate) spoil_registration: Arc<Mutex<Option<Spoil>>>,
-    metadata: String,
+    pub(crate) provider: Provider,
     backend: Server,
-    _provider: Provider,
 }
 
 /// What becomes of a reply on its way.
@@ -75,26 +74,24 @@ impl Machine {
             let trouble = || status.map(|status| Answer::Reply(status, String::new()));
             noted
                 .enter(&format!("metadata {} {}", request.method, request.path), trouble)
-                .unwrap_or(Some(Answer::Drop))
+                .unwrap_or(Some(Answer::Silence { open: false }))
         });
         let (noted, answering, spoil) = (journal.clone(), app.clone(), spoil_registration.clone());
         let backend = Server::start(move |request| {
             let called = format!("{} {}", request.method, request.path);
             let Some((status, body)) = noted.enter(&called, || answering.lock().unwrap().answer(request))
             else {
-                return Answer::Drop;
+                return Answer::Silence { open: false };
             };
             let spoil = if request.path.ends_with("/register") { spoil.lock().unwrap().take() } else { None };
             match spoil {
                 None => Answer::Reply(status, body.to_string()),
-                Some(Spoil::Lost) => Answer::Drop,
+                Some(Spoil::Lost) => Answer::Silence { open: false },
                 Some(Spoil::Half) => Answer::Half(body.to_string()),
             }
         });
         let plan = entry.profile.guest_plan();
-        let metadata = provider.server.base.clone();
-        let machine =
-            Self { root, plan, journal, app, spoil_registration, metadata, backend, _provider: provider };
+        let machine = Self { root, plan, journal, app, spoil_registration, provider, backend };
         machine.lay_out();
         machine
     }
@@ -138,12 +135,8 @@ impl Machine {
     /// Boots to the end of the program, however that comes.
     pub(crate) fn boot(&self) -> Run {
         let mut command = self.journal.launcher(env!("CARGO_BIN_EXE_echora-firstboot"));
-        command.arg("--root").arg(self.root.path()).args([
-            "--metadata",
-            &self.metadata,
-            "--backend",
-            &self.backend.base,
-        ]);
+        command.arg("--root").arg(self.root.path());
+        command.args(["--metadata", &self.provider.server.base, "--backend", &self.backend.base]);
         let (out, err) = (self.path("/journal/stdout"), self.path("/journal/stderr"));
         command.env("PATH", self.journal.programs()).stdin(Stdio::null());
         command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());

@@ -29,24 +29,8 @@ pub(super) async fn run(
     mode: Mode,
 ) -> Result<(Record, PathBuf, Ui)> {
     let profile = &entry.profile;
-    let token = &profile.packer.token.environment;
     let packer = tools::installed(&project.path(""), "packer").await?;
-    if std::env::var_os(token).is_none_or(|value| value.is_empty()) {
-        let what = format!("{token} is not set: a build for {} runs in your account", profile.name);
-        return Err(
-            Fault::new(Exit::Missing, what, "set it to an API token, or build here with --rehearse").into()
-        );
-    }
-    let Some(set) = &build.images else {
-        let what = "no container images are given, and none of Echora are published yet";
-        return Err(Fault::new(
-            Exit::Usage,
-            what,
-            "give yours with --images FILE; docs/account.md shows the file",
-        )
-        .into());
-    };
-    let images = images::read_set(set)?;
+    let images = given(build, entry)?;
     let began = crate::time::now();
     let folder = build.folder(project, &began)?;
     let ui = Ui::new(mode, STEPS);
