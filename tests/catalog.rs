@@ -87,17 +87,18 @@ fn every_fact_has_its_day_and_its_source() {
     for entry in Catalog::embedded().unwrap().iter() {
         let text =
             serde_json::to_string(&entry.profile).unwrap() + &serde_json::to_string(&entry.fixture).unwrap();
-        let docs = text.matches("\"checked\":\"").count();
-        let good = text.match_indices("\"checked\":\"").filter(|(index, key)| {
-            let day = &text[index + key.len()..][..10];
-            day.len() == 10
-                && day
-                    .bytes()
-                    .enumerate()
-                    .all(|(i, b)| if [4, 7].contains(&i) { b == b'-' } else { b.is_ascii_digit() })
-        });
-        assert_eq!(good.count(), docs, "{}", entry.profile.id);
-        assert!(docs >= 9 && text.matches("\"url\":\"https://").count() == docs, "{}", entry.profile.id);
+        let days: Vec<_> =
+            text.split("\"checked\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        for day in &days {
+            let form: String =
+                day.bytes().map(|b| if b.is_ascii_digit() { '9' } else { char::from(b) }).collect();
+            assert_eq!(form, "9999-99-99", "{}: {day}", entry.profile.id);
+        }
+        assert!(
+            days.len() >= 9 && text.matches("\"url\":\"https://").count() == days.len(),
+            "{}",
+            entry.profile.id
+        );
     }
 }
 
@@ -115,7 +116,8 @@ fn no_code_knows_a_provider_by_name() {
             let code = line.split("https://").next().unwrap_or_default();
             let is_example = code.contains("after_help") || code.trim_start().starts_with("echora-images ");
             for entry in catalog.iter().filter(|_| !is_example) {
-                if code.to_lowercase().contains(&entry.profile.id) {
+                let names = [entry.profile.id.to_lowercase(), entry.profile.name.to_lowercase()];
+                if names.iter().any(|name| code.to_lowercase().contains(name)) {
                     found.push(format!("{}:{}: {}", file.display(), number + 1, entry.profile.id));
                 }
             }

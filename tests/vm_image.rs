@@ -175,6 +175,20 @@ async fn check_reboot(buyer: &mut Buyer, login: &Login) {
     assert!(!buyer.machine.console()[before..].contains("echora: "), "first boot ran again");
 }
 
+/// `boot` as the documentation shows it: a login on standard output, proved, and nothing left running.
+#[tokio::test]
+async fn boot_prints_a_login_that_it_has_proved() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let record = snapshot().await.with_file_name("record.json");
+    let boot = move || run(&["boot", record.to_str().unwrap(), "--set", "admin_username=eve", "--set", "registration=open", "--json"]);
+    let output = tokio::task::spawn_blocking(boot).await.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let events: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let login = events.iter().find(|event| event["event"] == "login").expect("a login was printed");
+    assert_eq!((login["username"].as_str(), login["role"].as_str()), (Some("eve"), Some("owner")));
+    assert!(login["password"].as_str().is_some_and(|password| password.len() == 19), "the password has its form");
+}
+
 #[tokio::test]
 async fn a_power_cut_in_first_boot_costs_nothing() {
     let _turn = ONE_AT_A_TIME.lock().await;

@@ -69,7 +69,7 @@ impl Boot<'_> {
         self.begin("fence", "closing the door while this server is set up");
         compose::wait_for_engine()?;
         caddy::write(self.system, Gate::Fence, None, &Instance::default())?;
-        compose::start(self.system, "caddy")?;
+        compose::start_caddy(self.system)?;
 
         self.begin("metadata", "asking the provider who this machine is");
         let (instance, inputs) = self.ask();

@@ -16,6 +16,9 @@ const ASK: Duration = Duration::from_secs(30);
 const UP: Duration = Duration::from_secs(600);
 const RELOAD: Duration = Duration::from_secs(60);
 
+/// Variables without which compose.yaml is refused.
+const REQUIRED: [&str; 4] = ["POSTGRES_PASSWORD", "JWT_SECRET", "HMAC_SECRET", "ANNOUNCED_IP"];
+
 /// Waits until the engine answers.
 pub(crate) fn wait_for_engine() -> Result<()> {
     let end = Instant::now() + ENGINE;
@@ -35,11 +38,13 @@ pub(crate) fn wait_for_engine() -> Result<()> {
     }
 }
 
-/// Starts services without those that they depend on.
-pub(crate) fn start(system: &System, service: &str) -> Result<()> {
+/// Starts Caddy alone, before there is any secret. Compose insists on the variables of all services; those of the
+/// others are not used in this call.
+pub(crate) fn start_caddy(system: &System) -> Result<()> {
     let mut command = compose(system);
-    command.args(["up", "--detach", "--no-deps", "--quiet-pull", service]);
-    run(&mut command, &format!("docker compose up {service}"), UP).map(drop)
+    command.envs(REQUIRED.map(|name| (name, "unused")));
+    command.args(["up", "--detach", "--no-deps", "caddy"]);
+    run(&mut command, "docker compose up caddy", UP).map(drop)
 }
 
 /// Starts a service with what it depends on and waits until all of them are healthy.

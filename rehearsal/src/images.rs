@@ -42,7 +42,8 @@ pub async fn build_all(cache: &Cache, app: &Path, caddy: &Tool) -> Result<Vec<Im
     Ok(vec![postgres(cache).await?, self::caddy(cache, caddy).await?, backend(cache, app).await?])
 }
 
-async fn postgres(cache: &Cache) -> Result<Image> {
+/// The database's image, from the cache or built now.
+pub async fn postgres(cache: &Cache) -> Result<Image> {
     let config = Config {
         env: &[
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/17/bin",

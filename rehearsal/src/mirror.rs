@@ -34,6 +34,15 @@ pub struct Mirror {
     task: JoinHandle<()>,
 }
 
+/// Bytes of bodies that machines were given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    /// From the cache.
+    pub kept: u64,
+    /// From outside.
+    pub fetched: u64,
+}
+
 #[derive(Debug)]
 struct Proxy {
     client: reqwest::Client,
@@ -61,15 +70,18 @@ impl Mirror {
         Ok(Self { proxy, task })
     }
 
+    /// What went through so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Traffic { kept: read(&self.proxy.kept), fetched: read(&self.proxy.fetched) }
+    }
+
     /// Megabytes served from the cache and megabytes fetched, in words.
     #[must_use]
     pub fn summary(&self) -> String {
-        let megabytes = |count: &AtomicU64| count.load(Ordering::Relaxed) / 1_000_000;
-        format!(
-            "{} MB of packages reused, {} MB fetched",
-            megabytes(&self.proxy.kept),
-            megabytes(&self.proxy.fetched)
-        )
+        let Traffic { kept, fetched } = self.traffic();
+        format!("{} MB of packages reused, {} MB fetched", kept / 1_000_000, fetched / 1_000_000)
     }
 }
 
@@ -91,7 +103,9 @@ async fn answer(State(proxy): State<Arc<Proxy>>, request: Request) -> Response<B
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return bare(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let kept = never_changes(path).then(|| proxy.folder.join(host).join(path.trim_start_matches('/')));
+    // A reply to HEAD has no body: kept, it would be an empty package.
+    let kept = (request.method() == Method::GET && never_changes(path))
+        .then(|| proxy.folder.join(host).join(path.trim_start_matches('/')));
     if let Some(file) = &kept
         && let Ok(bytes) = tokio::fs::read(file).await
     {
@@ -171,4 +185,55 @@ fn bare(status: StatusCode) -> Response<Body> {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What is kept of a reply, and the status that the machine sees.
+    async fn fetch(reply: &'static str) -> (Option<String>, Result<StatusCode>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/a.deb", listener.local_addr().unwrap());
+        let upstream = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await.unwrap();
+            stream.write_all(reply.as_bytes()).await.unwrap();
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let proxy = Proxy { client, folder: folder.path().to_owned(), kept: 0.into(), fetched: 0.into() };
+        let file = folder.path().join("pool/a.deb");
+        let answer = proxy.fetch(Method::GET, &url, &header::HeaderMap::new(), Some(file.clone())).await;
+        upstream.await.unwrap();
+        let left = std::fs::read_dir(file.parent().unwrap()).map_or(0, Iterator::count);
+        assert_eq!(left, usize::from(file.exists()), "half a package stayed");
+        (std::fs::read_to_string(file).ok(), answer.map(|answer| answer.status()))
+    }
+
+    #[tokio::test]
+    async fn a_whole_package_is_kept() {
+        let (kept, status) = fetch("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody").await;
+        assert_eq!((kept.as_deref(), status.unwrap()), (Some("body"), StatusCode::OK));
+    }
+
+    #[tokio::test]
+    async fn a_truncated_package_is_not_kept() {
+        for reply in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbody",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n",
+        ] {
+            let (kept, status) = fetch(reply).await;
+            assert!(kept.is_none() && status.is_err(), "{reply}: {kept:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_page_is_passed_on_and_not_kept() {
+        let (kept, status) = fetch("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone").await;
+        assert_eq!((kept, status.unwrap()), (None, StatusCode::NOT_FOUND));
+    }
 }

@@ -49,7 +49,8 @@ impl Job {
 
     /// The exit status, if it has ended.
     pub fn try_status(&mut self) -> Result<Option<ExitStatus>> {
-        let status = self.child.try_wait().with_context(|| format!("cannot ask for the state of {}", self.what))?;
+        let status =
+            self.child.try_wait().with_context(|| format!("cannot ask for the state of {}", self.what))?;
         if status.is_some() {
             self.end_descendants();
         }
@@ -147,7 +148,8 @@ mod tests {
     fn family(folder: &Path, child: &str, then: &str) -> (Job, Pid) {
         let file = folder.join("id");
         let script = format!("{child} & echo $! >{0}.new; mv {0}.new {0}; {then}", file.display());
-        let job = Job::start(Command::new("sh").args(["-c", &script]).stdout(Stdio::null()), "the family").unwrap();
+        let job =
+            Job::start(Command::new("sh").args(["-c", &script]).stdout(Stdio::null()), "the family").unwrap();
         wait_until("the child's id", || file.exists());
         (job, Pid::from_raw(read(&file).trim().parse().unwrap()).unwrap())
     }

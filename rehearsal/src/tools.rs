@@ -62,7 +62,7 @@ enum Archive {
 pub async fn obtain(cache: &Cache, root: &Path, name: &str) -> Result<Tool> {
     let pin = pin(root, name)?;
     if pin.on_path
-        && let Some((path, version)) = on_path(name, &pin).await?
+        && let Some((path, Ok(version))) = on_path(name, &pin).await
         && version >= pin.minimum
     {
         return Ok(Tool { path, version: version.to_string(), how: "on PATH".into(), reused: true });
@@ -85,13 +85,14 @@ pub async fn obtain(cache: &Cache, root: &Path, name: &str) -> Result<Tool> {
             };
             fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755))
                 .context("cannot make it executable")?;
+            let version = version_of(&folder.join(name), &pin).await?;
+            let wanted = &pin.version;
+            ensure!(version.to_string() == *wanted, "{name} calls itself {version} instead of {wanted}");
             fs::write(folder.join("how"), how).context("cannot keep where it came from")
         })
         .await
         .with_context(|| format!("cannot obtain {name} {}", pin.version))?;
     let path = kept.path.join(name);
-    let version = version_of(&path, &pin).await?;
-    ensure!(version.to_string() == pin.version, "{name} calls itself {version} instead of {}", pin.version);
     let how = fs::read_to_string(kept.path.join("how")).context("cannot read where it came from")?;
     Ok(Tool { path, version: pin.version, how, reused: kept.reused })
 }
@@ -100,21 +101,17 @@ pub async fn obtain(cache: &Cache, root: &Path, name: &str) -> Result<Tool> {
 pub async fn installed(root: &Path, name: &str) -> Result<Tool> {
     let pin = pin(root, name)?;
     let page = pin.url.split("/{version}").next().unwrap_or_default().to_owned();
-    match on_path(name, &pin).await? {
-        Some((path, version)) if version >= pin.minimum => {
-            Ok(Tool { path, version: version.to_string(), how: "on PATH".into(), reused: true })
+    let what = match on_path(name, &pin).await {
+        Some((path, Ok(version))) if version >= pin.minimum => {
+            return Ok(Tool { path, version: version.to_string(), how: "on PATH".into(), reused: true });
         }
-        Some((path, version)) => Err(Missing::new(
-            format!("{} is version {version}, {} or newer is needed", path.display(), pin.minimum),
-            format!("install {name} {} from {page}", pin.version),
-        )
-        .into()),
-        None => Err(Missing::new(
-            format!("{name} is not on PATH"),
-            format!("install {name} {} from {page}", pin.version),
-        )
-        .into()),
-    }
+        Some((path, Ok(version))) => {
+            format!("{} is version {version}, {} or newer is needed", path.display(), pin.minimum)
+        }
+        Some((path, Err(_))) => format!("{} does not tell its version", path.display()),
+        None => format!("{name} is not on PATH"),
+    };
+    Err(Missing::new(what, format!("install {name} {} from {page}", pin.version)).into())
 }
 
 fn pin(root: &Path, name: &str) -> Result<Pin> {
@@ -125,15 +122,12 @@ fn pin(root: &Path, name: &str) -> Result<Pin> {
     pins.remove(name).with_context(|| format!("{} has no table {name}", file.display()))
 }
 
-async fn on_path(name: &str, pin: &Pin) -> Result<Option<(PathBuf, Version)>> {
+/// The first program of that name, whose version may not be found out: others have programs of the same name.
+async fn on_path(name: &str, pin: &Pin) -> Option<(PathBuf, Result<Version>)> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let Some(path) =
-        std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
-    else {
-        return Ok(None);
-    };
-    let version = version_of(&path, pin).await?;
-    Ok(Some((path, version)))
+    let path = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())?;
+    let version = version_of(&path, pin).await;
+    Some((path, version))
 }
 
 async fn version_of(program: &Path, pin: &Pin) -> Result<Version> {

@@ -43,9 +43,11 @@ impl Played {
         let (method, headers) = (Method::from_bytes(method.as_bytes()).unwrap(), headers.clone());
         let request = async move || {
             let client = reqwest::Client::builder().no_proxy().build()?;
-            let request = headers.iter().fold(client.request(method, url), |r, (name, value)| r.header(name, value));
+            let request =
+                headers.iter().fold(client.request(method, url), |r, (name, value)| r.header(name, value));
             let reply = request.send().await?;
-            let (status, content_type) = (reply.status().as_u16(), reply.headers()["content-type"].to_str()?.to_owned());
+            let (status, content_type) =
+                (reply.status().as_u16(), reply.headers()["content-type"].to_str()?.to_owned());
             Ok(Answer { status, content_type, body: reply.text().await? })
         };
         self.network.inside(request).await.unwrap()
@@ -53,7 +55,11 @@ impl Played {
 
     /// The exchanges with concrete paths.
     fn exchanges(&self) -> impl Iterator<Item = (&Exchange, String)> {
-        self.entry.fixture.exchanges.iter().map(|exchange| (exchange, exchange.path.replace("{name}", "domain")))
+        self.entry
+            .fixture
+            .exchanges
+            .iter()
+            .map(|exchange| (exchange, exchange.path.replace("{name}", "domain")))
     }
 
     /// The headers that an exchange requires, with a token where it takes one.
@@ -66,7 +72,8 @@ impl Played {
     }
 
     async fn token(&self) -> String {
-        let (issuer, path) = self.exchanges().find(|(exchange, _)| exchange.issues_token).expect("a token's issuer");
+        let (issuer, path) =
+            self.exchanges().find(|(exchange, _)| exchange.issues_token).expect("a token's issuer");
         let answer = self.ask(&issuer.method, &path, &issuer.requires).await;
         assert_eq!(answer.status, 200, "{path}");
         answer.body.trim().to_owned()
@@ -111,12 +118,14 @@ async fn every_exchange_answers_with_this_machines_values() {
 #[tokio::test(flavor = "multi_thread")]
 async fn user_data_arrives_unchanged() {
     for played in play().await {
-        for (exchange, path) in played.exchanges().filter(|(exchange, _)| exchange.body.contains("user_data")) {
+        for (exchange, path) in played.exchanges().filter(|(exchange, _)| exchange.body.contains("user_data"))
+        {
             let body = played.ask(&exchange.method, &path, &played.headers(exchange).await).await.body;
-            let json = || Some(serde_json::from_str::<serde_json::Value>(&body).ok()?);
-            let texts = match json() {
-                Some(document) => [&document["user_data"], &document["user-data"]].map(|v| v.as_str().map(str::to_owned)),
-                None => [Some(body.clone()), decode(body.trim())],
+            let texts = match serde_json::from_str::<serde_json::Value>(&body) {
+                Ok(document) => {
+                    [&document["user_data"], &document["user-data"]].map(|v| v.as_str().map(str::to_owned))
+                }
+                Err(_) => [Some(body.clone()), decode(body.trim())],
             };
             assert!(texts.contains(&Some(USER_DATA.to_owned())), "{}: {path}: {body:?}", played.id());
         }
@@ -133,14 +142,26 @@ async fn a_token_is_needed_where_the_service_takes_one() {
             tokens += 1;
             let what = format!("{}: {path}", played.id());
             let mut headers = exchange.requires.clone();
-            assert_eq!(played.ask(&exchange.method, &path, &headers).await.status, 401, "{what} without a token");
+            assert_eq!(
+                played.ask(&exchange.method, &path, &headers).await.status,
+                401,
+                "{what} without a token"
+            );
             headers.insert(name.clone(), "0".repeat(32));
-            assert_eq!(played.ask(&exchange.method, &path, &headers).await.status, 401, "{what} with a made-up token");
+            assert_eq!(
+                played.ask(&exchange.method, &path, &headers).await.status,
+                401,
+                "{what} with a made-up token"
+            );
             let (one, two) = (played.token().await, played.token().await);
             assert_ne!(one, two, "{what}: every token is a new one");
             for token in [one, two] {
                 headers.insert(name.clone(), token);
-                assert_eq!(played.ask(&exchange.method, &path, &headers).await.status, 200, "{what} with a token");
+                assert_eq!(
+                    played.ask(&exchange.method, &path, &headers).await.status,
+                    200,
+                    "{what} with a token"
+                );
             }
         }
     }
@@ -151,7 +172,10 @@ async fn a_token_is_needed_where_the_service_takes_one() {
 async fn another_machines_token_opens_nothing() {
     let (ours, theirs) = (play().await, play().await);
     for (one, two) in ours.iter().zip(&theirs) {
-        let Some((exchange, path)) = one.exchanges().find(|(exchange, _)| exchange.token_header.is_some()) else { continue };
+        let Some((exchange, path)) = one.exchanges().find(|(exchange, _)| exchange.token_header.is_some())
+        else {
+            continue;
+        };
         let headers = two.headers(exchange).await;
         assert_eq!(one.ask(&exchange.method, &path, &headers).await.status, 401, "{}: {path}", one.id());
     }
@@ -164,13 +188,20 @@ async fn a_required_header_decides_about_the_reply() {
     for played in &catalog {
         for (exchange, path) in played.exchanges().filter(|(exchange, _)| !exchange.requires.is_empty()) {
             let with = played.headers(exchange).await;
-            let without: BTreeMap<_, _> =
-                with.iter().filter(|(name, _)| !exchange.requires.contains_key(*name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+            let without: BTreeMap<_, _> = with
+                .iter()
+                .filter(|(name, _)| !exchange.requires.contains_key(*name))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect();
             let plain = played.ask(&exchange.method, &path, &without).await;
             let has_plain = played.exchanges().any(|(other, at)| at == path && other.requires.is_empty());
             let what = format!("{}: {path}: {plain:?}", played.id());
             assert_eq!(plain.status, if has_plain { 200 } else { 404 }, "{what}");
-            assert_ne!(plain, played.ask(&exchange.method, &path, &with).await, "{what}: the header changes nothing");
+            assert_ne!(
+                plain,
+                played.ask(&exchange.method, &path, &with).await,
+                "{what}: the header changes nothing"
+            );
             compared += 1;
         }
     }
@@ -183,7 +214,12 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405() {
         let none = BTreeMap::new();
         let mut expected = Vec::new();
         let mut ask = async |method: &str, path: &str, status: u16| {
-            assert_eq!(played.ask(method, path, &none).await.status, status, "{}: {method} {path}", played.id());
+            assert_eq!(
+                played.ask(method, path, &none).await.status,
+                status,
+                "{}: {method} {path}",
+                played.id()
+            );
             expected.push(Asked { method: method.into(), path: path.into(), status });
         };
         ask("GET", "/latest/no-such-thing", 404).await;
@@ -201,11 +237,18 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405() {
 async fn an_input_that_the_buyer_did_not_give_is_404() {
     let catalog = play().await;
     for played in &catalog {
-        for exchange in played.entry.fixture.exchanges.iter().filter(|exchange| exchange.path.contains("{name}")) {
+        for exchange in
+            played.entry.fixture.exchanges.iter().filter(|exchange| exchange.path.contains("{name}"))
+        {
             let headers = played.headers(exchange).await;
             for name in ["email", "", "domain/x"] {
                 let path = exchange.path.replace("{name}", name);
-                assert_eq!(played.ask(&exchange.method, &path, &headers).await.status, 404, "{}: {path}", played.id());
+                assert_eq!(
+                    played.ask(&exchange.method, &path, &headers).await.status,
+                    404,
+                    "{}: {path}",
+                    played.id()
+                );
             }
         }
     }

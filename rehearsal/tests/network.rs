@@ -133,6 +133,29 @@ async fn a_stopped_metadata_service_makes_room_for_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_creation_cut_short_while_its_namespace_is_made_leaves_nothing() {
+    let _alone = ALONE.lock().await;
+    let prefix = format!("echora-{}-", std::process::id());
+    let born = || {
+        fs::read_dir("/run/netns")
+            .unwrap()
+            .flatten()
+            .any(|e| e.file_name().to_string_lossy().starts_with(&prefix))
+    };
+    let appears = async {
+        while !born() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = appears => {}
+        _ = Network::create(&[]) => panic!("the network was whole before its namespace was seen"),
+    }
+    assert!(!born(), "the namespace stayed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_creation_cut_short_anywhere_leaves_nothing() {
     let _alone = ALONE.lock().await;
     let before = namespaces();
@@ -158,15 +181,14 @@ async fn the_sweep_takes_the_networks_of_the_dead_alone() {
     child.wait().unwrap();
     let owned = |id: u32| Owned::add(format!("echora-{id}-9999"));
     let (dead, living, foreign) =
-        (owned(dead), owned(std::process::id()), Owned::add("echoraless-1-1".into()));
+        (owned(dead), owned(std::process::id()), Owned::add(format!("echoraless-{dead}-1")));
     let mut orphan = Command::new("ip").args(["netns", "exec", &dead.0, "sleep", "600"]).spawn().unwrap();
     wait_until("the orphan is inside", || processes(&dead.0) == [orphan.id()]);
     sweep();
     wait_until("the orphan has ended", || orphan.try_wait().unwrap().is_some());
-    let left = namespaces();
-    assert!(!left.contains(&dead.0), "a dead process's network stayed");
-    assert!(left.contains(&living.0), "a living process lost its network");
-    assert!(left.contains(&foreign.0), "a network that is not ours is gone");
+    assert!(!is_there(&dead.0), "a dead process's network stayed");
+    assert!(is_there(&living.0), "a living process lost its network");
+    assert!(is_there(&foreign.0), "a network that is not ours is gone");
 }
 
 /// A namespace as another process would have it.
@@ -181,7 +203,7 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if namespaces().contains(&self.0) {
+        if is_there(&self.0) {
             ip(&["netns", "delete", &self.0]);
         }
     }
@@ -201,14 +223,16 @@ fn ip(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Networks of this process; others come and go.
 fn namespaces() -> Vec<String> {
     let ours = format!("echora-{}-", std::process::id());
     let listed = ip(&["netns", "list"]);
     let names = listed.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned);
-    // Other processes of ours come and go.
-    names
-        .filter(|name| !name.starts_with("echora-") || name.starts_with(&ours) || name.ends_with("-9999"))
-        .collect()
+    names.filter(|name| name.starts_with(&ours)).collect()
+}
+
+fn is_there(namespace: &str) -> bool {
+    Path::new("/run/netns").join(namespace).exists()
 }
 
 /// Ids of what runs in a namespace.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use echora_rehearsal::cache::Cache;
-use echora_rehearsal::{images, process, tools};
+use echora_rehearsal::{images, process};
 use provider_profiles::Architecture;
 use tokio::process::Command;
 
@@ -32,15 +32,9 @@ impl Contract {
         let architecture =
             if cfg!(target_arch = "aarch64") { Architecture::Aarch64 } else { Architecture::X86_64 };
         let stand_in = project.stand_in(architecture)?;
-        let cache = Cache::user()?;
-        let caddy = tools::obtain(&cache, &project.path(""), "caddy").await?;
-        let images = images::build_all(&cache, &stand_in, &caddy).await?;
-        let postgres = images
-            .iter()
-            .find(|image| image.name == "postgres")
-            .context("there is no image of PostgreSQL")?;
+        let postgres = images::postgres(&Cache::user()?).await?;
         let tree = tempfile::tempdir().context("cannot make a temporary folder")?;
-        images::unpack(postgres, tree.path())?;
+        images::unpack(&postgres, tree.path())?;
         let app = self.app.as_ref().unwrap_or(&stand_in);
         let mut command = Command::new("sh");
         command

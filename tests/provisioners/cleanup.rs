@@ -16,6 +16,7 @@ fn used() -> Machine {
         machine.write(path, "left\n");
     }
     set_mode(&machine.root("/etc/shadow"), 0o640);
+    fs::remove_file(machine.root("/etc/systemd/system/multi-user.target.wants/echora-ssh-host-keys.service")).unwrap();
     machine
 }
 
@@ -75,6 +76,25 @@ fn the_running_script_and_the_connection_stay() {
         assert!(!touched, "{unit}\n{calls}");
     }
     assert!(!calls.contains("cloud-init"), "{calls}");
+}
+
+#[test]
+fn what_would_write_again_is_stopped_before_anything_is_removed() {
+    let machine = used();
+    assert_eq!(machine.run("99-cleanup.sh").code, Some(0));
+    let calls = machine.read_state("calls");
+    let place = |call: &str| calls.lines().position(|line| line == call).unwrap_or_else(|| panic!("{call}\n{calls}"));
+    let removed = place("docker system prune --force");
+    for call in [
+        "systemctl stop unattended-upgrades.service",
+        "systemctl stop rsyslog.service",
+        "systemctl stop systemd-random-seed.service",
+        "journalctl --relinquish-var",
+    ] {
+        assert!(place(call) < removed, "{calls}");
+    }
+    let unit = fs::read_to_string(machine.root("/etc/systemd/system/echora-ssh-host-keys.service")).unwrap();
+    assert!(unit.contains("\nConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key\n"), "{unit}");
 }
 
 #[test]

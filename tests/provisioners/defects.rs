@@ -114,13 +114,13 @@ pub(crate) const MISSING: [Defect; 17] = [
         set_mode(&m.root("/usr/local/bin/echora-firstboot"), 0o644);
     }),
     ("missing, or its mode is not 755: /etc/update-motd.d/90-echora", |m| {
-        remove(m, "/etc/update-motd.d/90-echora")
+        remove(m, "/etc/update-motd.d/90-echora");
     }),
     ("missing, or its mode is not 644: /etc/systemd/system/echora-firstboot.service", |m| {
         remove(m, "/etc/systemd/system/echora-firstboot.service");
     }),
     ("missing, or its mode is not 644: /etc/echora/provider.toml", |m| {
-        remove(m, "/etc/echora/provider.toml")
+        remove(m, "/etc/echora/provider.toml");
     }),
     ("missing, or its mode is not 644: /opt/echora/Caddyfile", |m| {
         remove(m, "/opt/echora/Caddyfile");
@@ -144,10 +144,10 @@ pub(crate) const MISSING: [Defect; 17] = [
         m.write("/etc/ufw/ufw.conf", "ENABLED=no\n");
     }),
     ("security updates are off: /etc/apt/apt.conf.d/20auto-upgrades", |m| {
-        remove(m, "/etc/apt/apt.conf.d/20auto-upgrades")
+        remove(m, "/etc/apt/apt.conf.d/20auto-upgrades");
     }),
     ("kernel argument hosted not there once: /boot/grub/grub.cfg", |m| {
-        m.append("/boot/grub/grub.cfg", "\tlinux /boot/old ro\n")
+        m.append("/boot/grub/grub.cfg", "\tlinux /boot/old ro\n");
     }),
     ("kernel argument hosted not there once: /boot/grub/grub.cfg", |m| {
         m.write("/boot/grub/grub.cfg", "\tlinux /boot/vmlinuz hosted ro hosted\n");

@@ -11,7 +11,7 @@ work=$(mktemp -d)
 data=/tmp/contract
 
 inside() {
-	PATH=/usr/lib/postgresql/17/bin:/usr/bin:/bin chroot --userspec=postgres "$POSTGRES_ROOT" "$@"
+	chroot --userspec=postgres "$POSTGRES_ROOT" /usr/bin/env PATH=/usr/lib/postgresql/17/bin:/usr/bin:/bin "$@"
 }
 
 # Runs to its end whatever fails: an EXIT trap under set -e stops at its first failure.

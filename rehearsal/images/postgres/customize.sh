@@ -12,6 +12,9 @@ chroot "$tree" groupmod --gid 999 postgres
 chroot "$tree" chown -R postgres:postgres /var/lib/postgresql /var/run/postgresql
 find "$tree" -xdev \( -name '*.ucf-dist' -o -path "$tree/etc/ssl/private/*" \) -delete
 
+# The official image listens on all addresses unless it is told otherwise: whoever forgets to must not be safe here.
+sed -i "s/^#*listen_addresses = [^#]*/listen_addresses = '*'	/" "$tree/usr/share/postgresql/17/postgresql.conf.sample"
+
 # Just-in-time compilation is two thirds of the size; a chat server's queries never cost enough to start it.
 rm -rf "$tree"/usr/lib/*/libLLVM* "$tree"/usr/lib/postgresql/17/lib/llvmjit* "$tree/usr/lib/postgresql/17/lib/bitcode"
 rm -rf "$tree"/usr/share/doc "$tree"/usr/share/man "$tree"/usr/share/locale "$tree"/var/lib/apt/lists/* \

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Entry point of the PostgreSQL image, with the contract of docker.io/library/postgres: POSTGRES_USER, _PASSWORD, _DB,
-# _INITDB_ARGS and _HOST_AUTH_METHOD (the first three also as *_FILE), PGDATA, /docker-entrypoint-initdb.d.
+# _INITDB_ARGS (these also as *_FILE) and _HOST_AUTH_METHOD, PGDATA, /docker-entrypoint-initdb.d.
 set -eu
 
 fail() {
@@ -24,6 +24,12 @@ case ${1:-} in
 -* | '') set -- postgres "$@" ;;
 esac
 [ "$1" = postgres ] || exec "$@"
+# Questions need no database.
+for word in "$@"; do
+	case $word in
+	-\? | --help | --describe-config | -V | --version) exec "$@" ;;
+	esac
+done
 
 # As root only the folders are prepared; PostgreSQL itself refuses to run as root.
 if [ "$(id -u)" = 0 ]; then
@@ -39,6 +45,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 	user=$(setting POSTGRES_USER postgres)
 	password=$(setting POSTGRES_PASSWORD '')
 	database=$(setting POSTGRES_DB "$user")
+	arguments=$(setting POSTGRES_INITDB_ARGS '')
 	method=${POSTGRES_HOST_AUTH_METHOD:-}
 	if [ -z "$password" ] && [ "$method" != trust ]; then
 		fail 'the database is new and has no superuser password: set POSTGRES_PASSWORD'
@@ -50,7 +57,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 	pwfile=${password:+--pwfile=$secret}
 	# POSTGRES_INITDB_ARGS is a list of words by contract.
 	# shellcheck disable=SC2086
-	initdb --username="$user" $pwfile ${POSTGRES_INITDB_ARGS:-}
+	initdb --username="$user" $pwfile $arguments
 	printf 'host all all all %s\n' "${method:-scram-sha-256}" >>"$PGDATA/pg_hba.conf"
 
 	# A server that only this script can reach: no TCP, a socket in a folder of its own.

@@ -25,7 +25,7 @@ use crate::record::{Depth, Record, Snapshot, Versions};
 use crate::render::{self, Files};
 use crate::ui::{Mode, Ui};
 
-const STEPS: usize = 7;
+const STEPS: usize = 6;
 const SNAPSHOT: &str = "snapshot.qcow2";
 const MEMORY: u32 = 2048;
 const CPUS: u32 = 2;
