@@ -25,6 +25,7 @@ programs() {
 		debugfs e2fsprogs
 		dnsmasq dnsmasq-base
 		git git
+		gpg gpg
 		grub-mkimage grub-common
 		ip iproute2
 		make make
@@ -63,7 +64,7 @@ missing_rust() {
 		printf 'rustup\n'
 		return
 	}
-	library=$(rustup run "$toolchain" rustc --print sysroot 2>/dev/null)/lib/rustlib
+	library=$(rustup run "$toolchain" rustc --print sysroot 2>/dev/null || true)/lib/rustlib
 	[ -d "$library" ] || printf 'rust-%s\n' "$toolchain"
 	for target in $targets; do
 		[ -d "$library/$target" ] || printf 'rust-std-%s\n' "$target"
@@ -75,7 +76,9 @@ missing_rust() {
 
 # Go is only for tools whose release cannot be had; from 1.21 on it fetches the version that a module asks for itself.
 missing_go() {
-	if command -v go >/dev/null 2>&1; then return; fi
+	version=$(go env GOVERSION 2>/dev/null || true)
+	oldest=$(printf 'go1.21\n%s\n' "${version:-go0}" | sort -V | head -n 1)
+	if [ "$oldest" = go1.21 ]; then return; fi
 	for publisher in https://releases.hashicorp.com https://github.com; do
 		curl -fsSI --max-time 10 "$publisher" >/dev/null 2>&1 || {
 			printf 'golang-go\n'
@@ -97,11 +100,27 @@ check_system() {
 	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null 2>&1 || fail 3 'neither root nor sudo' 'run it as root'
 }
 
+install() {
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+}
+
+install_go() {
+	if [ "$system" = 'debian 12' ]; then
+		# Its own Go is too old to fetch a newer one.
+		printf 'deb http://deb.debian.org/debian bookworm-backports main\n' |
+			as_root tee /etc/apt/sources.list.d/bookworm-backports.list >/dev/null
+		as_root apt-get update -q
+		set -- --target-release=bookworm-backports
+	fi
+	install "$@" golang-go
+}
+
 install_rust() {
 	if ! command -v rustup >/dev/null 2>&1; then
 		# Debian 13 and Ubuntu 24.04 have it as a package.
 		if apt-cache show rustup >/dev/null 2>&1; then
-			as_root apt-get install -y --no-install-recommends rustup
+			install rustup
 		else
 			installer=$(mktemp)
 			curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs -o "$installer" ||
@@ -110,22 +129,25 @@ install_rust() {
 			rm -f "$installer"
 		fi
 	fi
-	rustup toolchain install "$toolchain" --profile minimal --component rustfmt,clippy
+	# A distribution's rustup cannot update itself, and some fail for trying.
+	rustup toolchain install "$toolchain" --profile minimal --no-self-update --component rustfmt,clippy
 	# shellcheck disable=SC2086  # a list
 	rustup target add --toolchain "$toolchain" $targets
 }
 
-packages="$(missing_packages) $(missing_go)"
+packages=$(missing_packages)
+go=$(missing_go)
 rust=$(missing_rust)
-if [ -z "$(printf '%s' "$packages$rust" | tr -d ' \n')" ]; then exit 0; fi
+if [ -z "$packages$go$rust" ]; then exit 0; fi
 check_system
 printf 'missing here:\n'
 # shellcheck disable=SC2086  # lists
-printf '  %s\n' $packages $rust
+printf '  %s\n' $packages $go $rust
 if [ "${1:-}" = --check ]; then exit 3; fi
-if [ -n "$(printf '%s' "$packages" | tr -d ' \n')" ]; then
-	as_root apt-get update -q
-	# shellcheck disable=SC2086  # a list
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages
-fi
+if [ "$packages$go" ] || ! command -v rustup >/dev/null 2>&1; then as_root apt-get update -q; fi
+# shellcheck disable=SC2086  # a list
+[ -z "$packages" ] || install $packages
+[ -z "$go" ] || install_go
 [ -z "$rust" ] || install_rust
+left=$(missing_packages && missing_go && missing_rust)
+[ -z "$left" ] || fail 1 "still missing: $(printf '%s' "$left" | tr '\n' ' ')" 'look above for what could not be installed'

@@ -120,8 +120,7 @@ clean_users() {
 		remove "$home/.*history" "$home/.histfile" "$home/.*hst" "$home/.*hsts" "$home/.viminfo" "$home/.cache" "$home/.gnupg" \
 			"$home/.gitconfig" "$home/.netrc" "$home/.docker" "$home/.sudo_as_admin_successful"
 	done
-	# Exactly `*`: the check of a marketplace knows it, and not the `!*` that passwd -l makes of it:
-	# https://github.com/digitalocean/marketplace-partners/blob/master/scripts/99-img-check.sh
+	# Exactly `*`: marketplaces' own checks take it, but not the `!*` that passwd -l makes of it.
 	sed -i 's/^\([^:]*\):[^:]*:/\1:*:/' "$root/etc/shadow"
 	remove '/etc/passwd-' '/etc/shadow-' '/etc/group-' '/etc/gshadow-' '/etc/subuid-' '/etc/subgid-' '/var/backups/*'
 	remove_files_below /var/mail /var/spool/cron /var/lib/sudo

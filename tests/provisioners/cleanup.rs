@@ -16,7 +16,8 @@ fn used() -> Machine {
         machine.write(path, "left\n");
     }
     set_mode(&machine.root("/etc/shadow"), 0o640);
-    fs::remove_file(machine.root("/etc/systemd/system/multi-user.target.wants/echora-ssh-host-keys.service")).unwrap();
+    fs::remove_file(machine.root("/etc/systemd/system/multi-user.target.wants/echora-ssh-host-keys.service"))
+        .unwrap();
     machine
 }
 
@@ -83,7 +84,8 @@ fn what_would_write_again_is_stopped_before_anything_is_removed() {
     let machine = used();
     assert_eq!(machine.run("99-cleanup.sh").code, Some(0));
     let calls = machine.read_state("calls");
-    let place = |call: &str| calls.lines().position(|line| line == call).unwrap_or_else(|| panic!("{call}\n{calls}"));
+    let place =
+        |call: &str| calls.lines().position(|line| line == call).unwrap_or_else(|| panic!("{call}\n{calls}"));
     let removed = place("docker system prune --force");
     for call in [
         "systemctl stop unattended-upgrades.service",
