@@ -6,6 +6,9 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 MUSL := $(ARCH)-unknown-linux-musl
 CLI := $(TARGET_DIR)/release/echora-images
 
+# Tests of virtual machines are called vm_*.
+FAST_TESTS := provisioners $(sort $(filter-out vm_%,$(basename $(notdir $(wildcard tests/*.rs */tests/*.rs)))))
+
 # The rehearsal needs root for network namespaces; everything else runs as whoever calls make.
 ifneq ($(shell id -u),0)
 SUDO := sudo --preserve-env=PATH,HOME,XDG_CACHE_HOME,CARGO_TARGET_DIR,CARGO_HOME,RUSTUP_HOME,GOPROXY,http_proxy,https_proxy,no_proxy
@@ -28,9 +31,7 @@ test: lint build ## run all tests, the whole way on virtual machines included
 	cargo test --locked --workspace
 
 check: lint guest stand-in ## run the tests that need no virtual machine
-	cargo test --locked --workspace --lib --bins
-	cargo test --locked --test cli --test generated --test catalog --test provisioners --test docs
-	cargo test --locked -p provider-profiles --features catalog -p echora-firstboot
+	cargo test --locked --workspace --lib --bins $(FAST_TESTS:%=--test %)
 
 lint: setup ## check formatting, lints, shell scripts and generated files
 	cargo fmt --all --check

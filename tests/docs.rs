@@ -33,8 +33,15 @@ fn commands_run() {
     assert!(commands.len() >= 5, "{commands:?}");
     for (file, command) in commands {
         // The README's own two build and test everything: that they are targets is what can be asked here.
-        let command = command.strip_prefix("make ").map_or(command.clone(), |target| format!("make --dry-run {target}"));
-        let output = Command::new("sh").args(["-c", &command]).current_dir(root()).env("PATH", &path).output().unwrap();
+        let command = command
+            .strip_prefix("make ")
+            .map_or(command.clone(), |target| format!("make --dry-run {target}"));
+        let output = Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(root())
+            .env("PATH", &path)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{file}: {command}\n{}", stderr(&output));
     }
 }
@@ -74,6 +81,10 @@ fn make_help_lists_every_target() {
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
     let targets = makefile.lines().find_map(|line| line.strip_prefix(".PHONY: ")).unwrap();
     for target in targets.split_whitespace() {
-        assert_eq!(help.lines().filter(|line| line.split_whitespace().nth(1) == Some(target)).count(), 1, "{target}");
+        assert_eq!(
+            help.lines().filter(|line| line.split_whitespace().nth(1) == Some(target)).count(),
+            1,
+            "{target}"
+        );
     }
 }

@@ -18,6 +18,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
+/// How often the server was asked, and what it answers.
+type Asked = (Arc<AtomicUsize>, (StatusCode, Vec<u8>));
+
 /// A program cannot be started while another test's child still holds it open for writing.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
@@ -87,7 +90,7 @@ struct Publisher {
 impl Publisher {
     async fn serve(reply: (StatusCode, Vec<u8>)) -> Self {
         let asked = Arc::new(AtomicUsize::new(0));
-        let answer = async |State((asked, reply)): State<(Arc<AtomicUsize>, (StatusCode, Vec<u8>))>| {
+        let answer = async |State((asked, reply)): State<Asked>| {
             asked.fetch_add(1, Ordering::SeqCst);
             reply
         };

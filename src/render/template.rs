@@ -6,8 +6,8 @@ use hcl::expr::{
 use hcl::{Block, BlockBuilder, Body, Identifier};
 use provider_profiles::Profile;
 
-/// Where the payload lies in the machine while it is built.
-pub const PAYLOAD_IN_MACHINE: &str = "/tmp/echora-payload";
+/// Where the payload lies in the machine while it is built: on disk, as Debian 13 keeps /tmp in memory.
+pub const PAYLOAD_IN_MACHINE: &str = "/var/tmp/echora-payload";
 
 /// Oldest Packer that reads these templates.
 const PACKER: &str = ">= 1.11.0";
@@ -108,7 +108,7 @@ pub(super) fn build(builder: &str) -> Body {
     };
     let upload = provisioner("file")
         .add_attribute(("source", of("var", "payload")))
-        .add_attribute(("destination", "/tmp"))
+        .add_attribute(("destination", "/var/tmp"))
         .build();
     let packages = provisioner("file")
         .add_attribute(("direction", "download"))

@@ -13,7 +13,7 @@ build {
 
   provisioner "file" {
     source      = var.payload
-    destination = "/tmp"
+    destination = "/var/tmp"
   }
 
   provisioner "shell" {
@@ -36,7 +36,7 @@ build {
 
   provisioner "file" {
     direction   = "download"
-    source      = "/tmp/echora-payload/packages.txt"
+    source      = "/var/tmp/echora-payload/packages.txt"
     destination = var.packages
   }
 

@@ -66,7 +66,7 @@ locals {
     "DEBIAN_FRONTEND=noninteractive",
     "NEEDRESTART_MODE=a",
     "LC_ALL=C",
-    "ECHORA_PAYLOAD=/tmp/echora-payload",
+    "ECHORA_PAYLOAD=/var/tmp/echora-payload",
     "ECHORA_KERNEL_ARGUMENTS=vultr",
     "ECHORA_PURGE_PACKAGES=",
     "ECHORA_REMOVE_PATHS=",

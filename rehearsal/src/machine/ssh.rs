@@ -8,6 +8,9 @@ use anyhow::{Context, Result, bail};
 use crate::network::{MACHINE_V4, Network};
 use crate::process::run;
 
+/// Between two tries: images limit SSH to five new connections in half a minute.
+const PAUSE: Duration = Duration::from_secs(6);
+
 /// A key that machines are started with, in a folder of its own.
 #[derive(Debug)]
 pub struct KeyPair {
@@ -63,7 +66,7 @@ impl KeyPair {
                         deadline.as_secs()
                     )
                 }
-                Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+                Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
     }
