@@ -116,17 +116,28 @@ install_go() {
 	install "$@" golang-go
 }
 
+# Debian 12 has no package of it: the publisher's installer, whole by the digest beside it.
+install_rustup() {
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	url=https://static.rust-lang.org/rustup/dist/$(uname -m)-unknown-linux-gnu/rustup-init
+	curl -fsS --fail-early --connect-timeout 10 -o "$folder/rustup-init" "$url" -o "$folder/sha256" "$url.sha256" ||
+		fail 3 'rustup cannot be fetched' 'install it by hand: https://rustup.rs'
+	digest=$(sha256sum "$folder/rustup-init")
+	case $(cat "$folder/sha256") in
+	"${digest%% *}"*) ;;
+	*) fail 1 "$url is not what its digest says" 'try again later' ;;
+	esac
+	chmod +x "$folder/rustup-init"
+	"$folder/rustup-init" -y -q --no-modify-path --profile minimal --default-toolchain none
+}
+
 install_rust() {
 	if ! command -v rustup >/dev/null 2>&1; then
-		# Debian 13 and Ubuntu 24.04 have it as a package.
-		if apt-cache show rustup >/dev/null 2>&1; then
-			install rustup
+		if [ "$system" = 'debian 12' ]; then
+			install_rustup
 		else
-			installer=$(mktemp)
-			curl --proto '=https' --tlsv1.2 -fsS https://sh.rustup.rs -o "$installer" ||
-				fail 3 'rustup cannot be fetched' 'install it by hand: https://rustup.rs'
-			sh "$installer" -y --profile minimal --default-toolchain none --no-modify-path
-			rm -f "$installer"
+			install rustup
 		fi
 	fi
 	# A distribution's rustup cannot update itself, and some fail for trying.

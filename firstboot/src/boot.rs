@@ -83,7 +83,7 @@ impl Boot<'_> {
         };
 
         self.begin("stack", "starting the database and the app");
-        compose::start_and_wait(self.system, "backend")?;
+        self.start_stack()?;
 
         self.begin("owner", "making the owner's account");
         if let Some(owner) = &owner {
@@ -192,6 +192,23 @@ impl Boot<'_> {
         let user = Some(BACKEND_USER);
         std::os::unix::fs::chown(&uploads, user, user)
             .with_context(|| format!("cannot hand {} over", uploads.display()))
+    }
+
+    /// A power cut while the database is made leaves one that its image takes for made and that never starts. Until
+    /// it has been up once nobody can have written to it: then it is thrown away and made anew.
+    fn start_stack(&self) -> Result<()> {
+        const BEGUN: &str = "begun\n";
+        let progress = self.system.database();
+        match files::read(&progress)?.as_deref() {
+            None => files::write(&progress, 0o600, BEGUN)?,
+            Some(BEGUN) => {
+                self.console.say("the database was cut off while it was made: making it anew");
+                compose::discard_database(self.system)?;
+            }
+            Some(_) => {}
+        }
+        compose::start_and_wait(self.system, "backend")?;
+        files::write(&progress, 0o600, "made\n")
     }
 
     fn make_owner(&self, owner: &Owner, inputs: &Inputs) -> Result<()> {

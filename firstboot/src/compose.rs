@@ -57,6 +57,15 @@ pub(crate) fn start_and_wait(system: &System, service: &str) -> Result<()> {
         .map(drop)
 }
 
+/// Removes the database with the containers that hold it.
+pub(crate) fn discard_database(system: &System) -> Result<()> {
+    let mut command = compose(system);
+    command.args(["rm", "--stop", "--force", "backend", "postgres"]);
+    run(&mut command, "docker compose rm", UP)?;
+    run(Command::new("docker").args(["volume", "rm", "--force", "echora_pgdata"]), "docker volume rm", ASK)
+        .map(drop)
+}
+
 /// Makes Caddy read its configuration again; the old one stays when the new one is refused.
 pub(crate) fn reload_caddy(system: &System) -> Result<()> {
     let mut command = compose(system);

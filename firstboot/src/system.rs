@@ -54,6 +54,11 @@ impl System {
         self.path("/var/lib/echora/owner.json")
     }
 
+    /// How far the database has come: `begun` or `made`.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path("/var/lib/echora/database")
+    }
+
     /// Variables that only some servers have.
     pub(crate) fn backend_environment(&self) -> PathBuf {
         self.path("/var/lib/echora/backend.env")

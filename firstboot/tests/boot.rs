@@ -48,7 +48,7 @@ fn the_first_boot_sets_a_machine_of_each_provider_up() {
         let mut rest = lines.iter();
         let order = [
             ("none", "docker version"),
-            ("fence", "docker compose --progress quiet up --detach --no-deps --quiet-pull caddy"),
+            ("fence", "docker compose --progress quiet up --detach --no-deps caddy"),
             ("fence", "metadata GET"),
             ("fence", "docker compose --progress quiet up --detach --wait"),
             ("fence", "POST /api/auth/register"),
@@ -117,6 +117,32 @@ fn wherever_it_is_cut_off_the_next_boot_ends_the_work() {
         }
         assert!(number > 10, "first boot makes more calls than {number}");
     }
+}
+
+/// A database that was cut off while it was made looks made to its image: it is thrown away while nobody can have
+/// written to it, and never again.
+#[test]
+fn a_half_made_database_is_made_anew_and_a_whole_one_kept() {
+    const DISCARD: &str = "docker volume rm --force echora_pgdata";
+    let discards =
+        |machine: &Machine| machine.journal.lines().iter().filter(|line| line.contains(DISCARD)).count();
+    let machine = Machine::new();
+    machine.journal.refuse("--wait-timeout");
+    assert_failed_loudly(&machine, &machine.boot());
+    assert_eq!(discards(&machine), 0, "there was nothing to throw away");
+
+    machine.journal.calm();
+    machine.journal.refuse("caddy reload");
+    machine.boot();
+    let lines = machine.journal.lines();
+    let discarded = lines.iter().position(|line| line.contains(DISCARD)).expect("it was thrown away");
+    let started = lines.iter().position(|line| line.contains("--wait-timeout")).expect("it was started");
+    assert!(discarded < started, "{lines:#?}");
+
+    machine.journal.calm();
+    machine.boot_well();
+    assert_is_set_up(&machine);
+    assert_eq!(discards(&machine), 0, "the database has its owner by now");
 }
 
 /// Between the marker and the removal of the owner's file.

@@ -76,6 +76,10 @@ async fn an_archive_is_what_docker_load_reads() {
             "{}",
             image.name
         );
+        for entry in tar::Archive::new(files[layer].as_slice()).entries().unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.header().mtime().unwrap(), 0, "{:?} tells when it was built", entry.path());
+        }
         let command = config(image)["config"]["Cmd"].clone();
         assert!(command.as_array().is_some_and(|words| !words.is_empty()), "{} runs nothing", image.name);
     }

@@ -261,6 +261,13 @@ async fn trust_needs_no_password_and_the_user_names_the_database() {
     assert!(container.stop().await.success());
 }
 
+#[tokio::test]
+async fn no_key_of_the_packages_is_in_it() {
+    let tree = Tree::new().await;
+    assert_eq!(leftovers(&tree.path("etc/ssl/private")), Vec::<PathBuf>::new());
+    assert!(!tree.path("etc/ssl/certs/ssl-cert-snakeoil.pem").exists(), "each build would differ by it");
+}
+
 fn leftovers(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
