@@ -1,11 +1,24 @@
 //! HCL as text, the way `packer fmt` wants it.
 
 use anyhow::{Context, Result};
-use hcl::Body;
+use hcl::{Body, Expression};
+
+/// Stand for `$` and `%` before a brace until the text is printed: the printer leaves some of them open, as in `$%{`,
+/// and what is open is a template. Both lie in Unicode's private use area, which no fact has.
+const GUARDS: [(char, char, &str); 2] = [('$', '\u{e000}', "\\u0024"), ('%', '\u{e001}', "\\u0025")];
+
+/// A text as a literal: nothing in it is ever read as a template.
+pub(super) fn literal(text: &str) -> Expression {
+    let guard = |text: String, (sign, guard, _): &(char, char, &str)| {
+        text.replace(&format!("{sign}{{"), &format!("{guard}{{"))
+    };
+    GUARDS.iter().fold(text.to_owned(), guard).into()
+}
 
 /// Prints a body; equal signs of neighbouring one-line attributes stand below each other.
 pub fn format(body: &Body) -> Result<String> {
     let text = hcl::format::to_string(body).context("the template cannot be written as HCL")?;
+    let text = GUARDS.iter().fold(text, |text, (_, guard, escape)| text.replace(*guard, escape));
     let lines: Vec<&str> = text.lines().collect();
     let mut out = Vec::with_capacity(lines.len());
     let mut index = 0;

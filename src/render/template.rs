@@ -6,6 +6,8 @@ use hcl::expr::{
 use hcl::{Block, BlockBuilder, Body, Identifier};
 use provider_profiles::Profile;
 
+use super::hcl::literal;
+
 /// Where the payload lies in the machine while it is built: on disk, as Debian 13 keeps /tmp in memory.
 pub const PAYLOAD_IN_MACHINE: &str = "/var/tmp/echora-payload";
 
@@ -19,7 +21,7 @@ const SHORT: &str = "15m";
 pub(super) fn plugins(profile: &Profile) -> Body {
     let plugin = &profile.packer.plugin;
     let requirement: Object<ObjectKey, Expression> =
-        [(key("source"), plugin.source.clone().into()), (key("version"), plugin.version.clone().into())]
+        [(key("source"), literal(&plugin.source)), (key("version"), literal(&plugin.version))]
             .into_iter()
             .collect();
     let required =
@@ -152,7 +154,7 @@ fn environment(profile: &Profile) -> Vec<Expression> {
         ("ECHORA_TRIM", flag(cleanup.trim)),
     ];
     let version = TemplateExpr::from("ECHORA_VERSION=${var.version}");
-    let fixed = fixed.into_iter().map(|(name, value)| Expression::from(format!("{name}={value}")));
+    let fixed = fixed.into_iter().map(|(name, value)| literal(&format!("{name}={value}")));
     fixed.chain([version.into()]).collect()
 }
 
@@ -167,7 +169,7 @@ fn variable(name: &str, description: &str) -> BlockBuilder {
 fn text(name: &str, description: &str, default: &str) -> Block {
     variable(name, description)
         .add_attribute(("type", of_name("string")))
-        .add_attribute(("default", default))
+        .add_attribute(("default", literal(default)))
         .build()
 }
 
@@ -192,10 +194,10 @@ fn key(name: &str) -> ObjectKey {
     ObjectKey::Identifier(Identifier::sanitized(name))
 }
 
-/// A fact as a literal: nothing in it is ever read as a template.
+/// A fact as a literal.
 fn expression(value: &toml::Value) -> Expression {
     match value {
-        toml::Value::String(text) => text.clone().into(),
+        toml::Value::String(text) => literal(text),
         toml::Value::Integer(number) => (*number).into(),
         toml::Value::Float(number) => (*number).into(),
         toml::Value::Boolean(flag) => (*flag).into(),

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn package_noise_does_not_explain_a_failure() {
         assert!(!matters("    null.echora: Get:1 http://mirror/debian trixie InRelease [1 kB]"));
-        assert!(!matters("==> null.echora:"));
+        assert!(!matters("==> null.echora: "));
         assert!(matters("==> null.echora: verify: host key left: /etc/ssh/ssh_host_rsa_key"));
     }
 }
