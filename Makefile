@@ -12,9 +12,10 @@ FAST_TESTS := provisioners $(sort $(filter-out vm_%,$(basename $(notdir $(wildca
 # The rehearsal needs root for network namespaces; everything else runs as whoever calls make.
 ifneq ($(shell id -u),0)
 SUDO := sudo --preserve-env=PATH,HOME,XDG_CACHE_HOME,CARGO_TARGET_DIR,CARGO_HOME,RUSTUP_HOME,GOPROXY,http_proxy,https_proxy,no_proxy
-export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER := $(SUDO)
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER := $(SUDO)
 endif
+# sudo has a PATH of its own; tests run as root, what they are made of does not.
+AS_ROOT := $(if $(SUDO),$(SUDO) env PATH=$(PATH):$(HOME)/.cargo/bin)
+CARGO_TEST := $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(AS_ROOT)') cargo test --locked --workspace
 # A Rust that was installed a moment ago is not yet on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -25,18 +26,18 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 image: ## build an image here, boot it as a buyer would and log in (PROVIDER=id; KEEP=1 leaves it running)
-	@sh tools/timed.sh image '$(MAKE) --no-print-directory build' '$(SUDO) $(CLI) build $(PROVIDER) --rehearse' '$(SUDO) $(CLI) boot build/latest $(if $(KEEP),--keep)'
+	@sh tools/timed.sh image 'make --no-print-directory build' '$(AS_ROOT) $(CLI) build $(PROVIDER) --rehearse' '$(AS_ROOT) $(CLI) boot build/latest $(if $(KEEP),--keep)'
 
 test: lint build ## run all tests, the whole way on virtual machines included
-	cargo test --locked --workspace
+	$(CARGO_TEST)
 
 check: lint guest stand-in ## run the tests that need no virtual machine
-	cargo test --locked --workspace --lib --bins $(FAST_TESTS:%=--test %)
+	$(CARGO_TEST) --lib --bins $(FAST_TESTS:%=--test %)
 
 lint: setup ## check formatting, lints, shell scripts and generated files
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	git ls-files '*.sh' .ci/run | xargs shellcheck
+	git ls-files '*.sh' .ci/run firstboot/stack/001_onboot firstboot/stack/90-echora | xargs shellcheck
 	cargo run --locked --quiet -- generate --check
 
 fmt: ## format the code
@@ -56,14 +57,14 @@ stand-in: setup ## build the stand-in app of the rehearsals
 	cargo build --locked --release -p echora-stand-in --target $(MUSL)
 
 contract: build ## check an app against the contract: make contract APP=/path/to/echora (default: the stand-in)
-	$(SUDO) $(CLI) contract $(if $(APP),--app '$(APP)')
+	$(AS_ROOT) $(CLI) contract $(if $(APP),--app '$(APP)')
 
 setup: ## install what is missing, naming it first
 	@sh tools/setup.sh
 
 clean: ## remove what was built here
 	cargo clean
-	rm -rf build
+	$(SUDO) rm -rf build
 
 clean-cache: ## empty the user's cache of base disks, tools and container images
-	$(SUDO) $(CLI) clean-cache
+	$(AS_ROOT) $(CLI) clean-cache

@@ -16,7 +16,7 @@ use crate::commands::{cache, shell};
 #[command(
     version,
     propagate_version = true,
-    after_help = "Examples:\n  echora-images build vultr --rehearse\n  echora-images boot build/latest\n  echora-images providers"
+    after_help = "Examples:\n  echora-images build PROVIDER --rehearse\n  echora-images boot build/latest\n  echora-images providers"
 )]
 pub struct Cli {
     #[command(subcommand)]

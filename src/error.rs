@@ -5,7 +5,7 @@ use std::fmt;
 use echora_rehearsal::need::Missing;
 use provider_profiles::UnknownProvider;
 
-/// Exit statuses; `docs/exit-codes.md` is for people.
+/// Exit statuses; `docs/rehearsal.md` lists them for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -15,8 +15,6 @@ pub enum Exit {
     Usage = 2,
     /// A tool, a privilege, memory or disk is missing.
     Missing = 3,
-    /// The provider said no.
-    Refused = 4,
     /// The result is not what it has to be.
     Unverified = 5,
     /// Ctrl-C or a request to end, after cleaning up.

@@ -30,7 +30,7 @@ pub fn rehearsal() -> Result<()> {
         missing.push("root, for network namespaces (run it with sudo)".to_owned());
     }
     missing.extend(PROGRAMS.iter().filter(|name| !on_path(name)).map(|name| format!("the program {name}")));
-    let free = free_bytes(&std::env::temp_dir());
+    let free = free_bytes(&tempfile::env::temp_dir());
     if free < DISK_BYTES {
         missing.push(format!(
             "disk: {} GB free for temporary files, {} GB needed",

@@ -112,10 +112,9 @@ fn no_code_knows_a_provider_by_name() {
             continue;
         };
         for (number, line) in text.lines().enumerate() {
-            // Sources of facts may be named where a fact is used, and examples of the help are for people.
+            // Sources of facts may be named where a fact is used.
             let code = line.split("https://").next().unwrap_or_default();
-            let is_example = code.contains("after_help") || code.trim_start().starts_with("echora-images ");
-            for entry in catalog.iter().filter(|_| !is_example) {
+            for entry in catalog.iter() {
                 let names = [entry.profile.id.to_lowercase(), entry.profile.name.to_lowercase()];
                 if names.iter().any(|name| code.to_lowercase().contains(name)) {
                     found.push(format!("{}:{}: {}", file.display(), number + 1, entry.profile.id));

@@ -53,7 +53,7 @@ fn wait_for_machine(child: &mut Child) {
 
 #[test]
 fn asked_to_end_it_cleans_up() {
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let work = tempfile::tempdir().unwrap();
         let mut child =
             rehearsal(work.path(), "300").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -200,6 +200,8 @@ impl Boot<'_> {
         const BEGUN: &str = "begun\n";
         let progress = self.system.database();
         match files::read(&progress)?.as_deref() {
+            // One that came from elsewhere is somebody's data.
+            None if compose::database_exists() => {}
             None => files::write(&progress, 0o600, BEGUN)?,
             Some(BEGUN) => {
                 self.console.say("the database was cut off while it was made: making it anew");

@@ -16,6 +16,8 @@ const ASK: Duration = Duration::from_secs(30);
 const UP: Duration = Duration::from_secs(600);
 const RELOAD: Duration = Duration::from_secs(60);
 
+/// The database's volume, as compose.yaml names it.
+const DATABASE: &str = "echora_pgdata";
 /// Variables without which compose.yaml is refused.
 const REQUIRED: [&str; 4] = ["POSTGRES_PASSWORD", "JWT_SECRET", "HMAC_SECRET", "ANNOUNCED_IP"];
 
@@ -57,13 +59,17 @@ pub(crate) fn start_and_wait(system: &System, service: &str) -> Result<()> {
         .map(drop)
 }
 
+/// Whether there is a volume of the database, whoever made it.
+pub(crate) fn database_exists() -> bool {
+    run(Command::new("docker").args(["volume", "inspect", DATABASE]), "docker volume inspect", ASK).is_ok()
+}
+
 /// Removes the database with the containers that hold it.
 pub(crate) fn discard_database(system: &System) -> Result<()> {
     let mut command = compose(system);
     command.args(["rm", "--stop", "--force", "backend", "postgres"]);
     run(&mut command, "docker compose rm", UP)?;
-    run(Command::new("docker").args(["volume", "rm", "--force", "echora_pgdata"]), "docker volume rm", ASK)
-        .map(drop)
+    run(Command::new("docker").args(["volume", "rm", "--force", DATABASE]), "docker volume rm", ASK).map(drop)
 }
 
 /// Makes Caddy read its configuration again; the old one stays when the new one is refused.

@@ -145,6 +145,19 @@ fn a_half_made_database_is_made_anew_and_a_whole_one_kept() {
     assert_eq!(discards(&machine), 0, "the database has its owner by now");
 }
 
+/// A volume that first boot did not make holds somebody's data, however often the start fails.
+#[test]
+fn a_database_from_elsewhere_is_never_thrown_away() {
+    let machine = Machine::new();
+    machine.put("/journal/volume", "");
+    machine.journal.refuse("--wait-timeout");
+    for _ in 0..2 {
+        assert_failed_loudly(&machine, &machine.boot());
+    }
+    let lines = machine.journal.lines();
+    assert!(!lines.iter().any(|line| line.contains("volume rm")), "{lines:#?}");
+}
+
 /// Between the marker and the removal of the owner's file.
 #[test]
 fn a_cut_after_the_marker_leaves_no_password_behind() {

@@ -20,6 +20,7 @@ pub struct Job {
     child: Child,
     group: Option<Pid>,
     what: String,
+    farewell: (Signal, Duration),
 }
 
 impl Job {
@@ -30,7 +31,7 @@ impl Job {
         match child {
             Ok(child) => {
                 let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-                Ok(Self { child, group, what: what.to_owned() })
+                Ok(Self { child, group, what: what.to_owned(), farewell: (Signal::TERM, GRACE) })
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Missing::new(
                 format!("{program} is not installed"),
@@ -39,6 +40,13 @@ impl Job {
             .into()),
             Err(e) => Err(e).with_context(|| format!("cannot start {what}")),
         }
+    }
+
+    /// Asks it to end as Ctrl-C would, and gives it `grace` to clean up before it is killed.
+    #[must_use]
+    pub fn gently(mut self, grace: Duration) -> Self {
+        self.farewell = (Signal::INT, grace);
+        self
     }
 
     /// Process id; none once it has ended.
@@ -95,9 +103,9 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        for signal in [Signal::TERM, Signal::KILL] {
+        for (signal, grace) in [self.farewell, (Signal::KILL, GRACE)] {
             self.signal(signal);
-            let end = Instant::now() + GRACE;
+            let end = Instant::now() + grace;
             while Instant::now() < end {
                 if !matches!(self.child.try_wait(), Ok(None)) {
                     return self.end_descendants();

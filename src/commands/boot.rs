@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use echora_rehearsal::base;
 use echora_rehearsal::cache::Cache;
 use echora_rehearsal::cloud::{Buyer, Rented};
 use echora_rehearsal::forward::Forward;
@@ -72,11 +71,12 @@ impl Boot {
         let entry = catalog.find(&record.provider)?;
         let ui = Ui::new(Mode::detect(self.json), usize::from(self.instances) * 2);
         let cache = Cache::user()?;
-        let accelerator =
-            Accelerator::detect(&cache, &base::debian(&cache).await?.path.join(base::DISK)).await?;
+        let accelerator = Accelerator::detect(&cache, &snapshot).await?;
 
         let mut kept = None;
         for number in 1..=self.instances {
+            // One machine at a time: the one before goes first.
+            drop(kept.take());
             kept = Some(self.boot_one(&ui, entry, &snapshot, accelerator, number).await?);
         }
         match kept.filter(|_| self.keep) {
@@ -107,6 +107,10 @@ impl Boot {
         let step = ui.step("login", "logging in through its front door");
         let door = FrontDoor::new(&buyer.network, &buyer.url(&login));
         let role = door.prove(&login).await.context("the printed login does not work")?;
+        if role != "owner" {
+            let what = format!("the printed login is {role} and not the owner");
+            return Err(Fault::new(Exit::Unverified, what, "this image must not be published").into());
+        }
         step.done(&format!("{} is {role}", login.username));
         let seconds = (began.elapsed().as_secs_f64() * 10.0).round() / 10.0;
         ui.result(

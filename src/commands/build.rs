@@ -24,7 +24,7 @@ use crate::ui::{Mode, Ui};
 /// What `build` is told on the command line.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  echora-images build vultr --rehearse          build here, in a local virtual machine\n  echora-images build vultr --images my.toml    build in the account that VULTR_API_KEY belongs to"
+    after_help = "Examples:\n  echora-images build PROVIDER --rehearse          build here, in a local virtual machine\n  echora-images build PROVIDER --images my.toml --frontend DIR    build in your account"
 )]
 pub struct Build {
     /// The provider to build for; `echora-images providers` lists them
@@ -50,7 +50,7 @@ pub struct Build {
     #[arg(long, value_name = "FILE", requires = "rehearse")]
     base: Option<PathBuf>,
 
-    /// Folder with the front end's static files [default: the stand-in's]
+    /// Folder with the front end's static files; a rehearsal has the stand-in's unless another is given
     #[arg(long, value_name = "DIR")]
     frontend: Option<PathBuf>,
 
@@ -143,10 +143,13 @@ fn read_packages(file: &Path) -> Result<BTreeMap<String, String>> {
     Ok(pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect())
 }
 
-/// Beside the build, `build/latest` leads to the newest one.
-fn link_latest(folder: &Path) {
-    let Some(parent) = folder.parent() else { return };
-    let link = parent.join("latest");
+/// `build/latest` leads to the newest build there; a folder of the user's own choice gets no link.
+fn link_latest(project: &Project, folder: &Path) {
+    let link = project.path("build/latest");
+    let is_link = |link: &Path| std::fs::symlink_metadata(link).is_ok_and(|about| about.is_symlink());
+    if folder.parent() != link.parent() || (link.exists() && !is_link(&link)) {
+        return;
+    }
     // A convenience: where it cannot be made, the folder's own name is printed all the same.
     let _ = std::fs::remove_file(&link);
     let _ = std::os::unix::fs::symlink(folder.file_name().unwrap_or_default(), &link);

@@ -1,15 +1,19 @@
 //! `contract`: holds an app against the contract that images rely on.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use echora_rehearsal::cache::Cache;
-use echora_rehearsal::{images, process};
+use echora_rehearsal::images;
+use echora_rehearsal::process::Job;
 use provider_profiles::Architecture;
 use tokio::process::Command;
 
+use crate::error::{Exit, Fault};
 use crate::project::Project;
 
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -35,13 +39,20 @@ impl Contract {
         let postgres = images::postgres(&Cache::user()?).await?;
         let tree = tempfile::tempdir().context("cannot make a temporary folder")?;
         images::unpack(&postgres, tree.path())?;
+        // PostgreSQL runs as a user of its own and has to get in.
+        fs::set_permissions(tree.path(), fs::Permissions::from_mode(0o755))
+            .context("cannot open the tree")?;
         let app = self.app.as_ref().unwrap_or(&stand_in);
         let mut command = Command::new("sh");
         command
             .arg(project.path("rehearsal/app/contract/run.sh"))
             .arg(app.canonicalize().context("there is no such app")?);
         command.env("POSTGRES_ROOT", tree.path());
-        print!("{}", process::run(&mut command, "the contract", DEADLINE).await?);
-        Ok(())
+        let status = Job::start(&mut command, "the contract")?.status(DEADLINE).await?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Fault::new(Exit::Unverified, "the contract does not hold", "each line with FAIL is a row of it")
+            .into())
     }
 }

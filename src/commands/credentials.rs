@@ -13,7 +13,7 @@ use crate::error::{Exit, Fault};
 /// What `credentials` is told on the command line.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  echora-images credentials console.log\n  ssh lish-gateway logview | echora-images credentials - --json"
+    after_help = "Examples:\n  echora-images credentials console.log\n  ssh GATEWAY logview | echora-images credentials - --json"
 )]
 pub struct Credentials {
     /// A console log; `-` reads standard input

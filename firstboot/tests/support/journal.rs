@@ -27,6 +27,7 @@ if [ -e refuse ]; then
 	case "$called" in *"$(cat refuse)"*) echo "no space left on device" >&2; exit 1 ;; esac
 fi
 case "$called" in
+*"volume inspect"*) if [ ! -e volume ]; then trap_at after; exit 1; fi ;;
 */api/health*) echo '{"status":"ok"}' ;;
 */api/auth/login*) echo '{"error":"Invalid credentials"}' ;;
 ssh-keygen*)

@@ -106,6 +106,10 @@ fn given(build: &Build, entry: &Entry) -> Result<Vec<ImageSource>> {
         )
         .into());
     };
+    if build.frontend.is_none() {
+        let what = "no front end is given, and none of Echora is published yet";
+        return Err(Fault::new(Exit::Usage, what, "give its static files with --frontend DIR").into());
+    }
     images::read_set(set)
 }
 

@@ -9,8 +9,11 @@ use echora_rehearsal::process::Job;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
+use crate::error::{Exit, Fault};
 use crate::ui::{Step, Ui};
 
+/// How long Packer may take to remove what it made in an account.
+const ACCOUNT_GRACE: Duration = Duration::from_secs(300);
 /// How many lines of Packer's output an error carries.
 const TAIL: usize = 20;
 
@@ -34,8 +37,12 @@ pub(super) struct PackerRun<'a> {
 impl PackerRun<'_> {
     /// Runs Packer to its end; each provisioner is shown as a detail of `step`.
     pub(super) async fn run(&self, ui: &Ui, step: &Step) -> Result<Vec<(String, f64)>> {
-        let mut job =
-            Job::start(self.command().stdout(Stdio::piped()).stderr(Stdio::piped()), "packer build")?;
+        let mut command = self.command();
+        let mut job = Job::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), "packer build")?;
+        if self.home.is_none() {
+            // It has machines of the account to remove before it may end.
+            job = job.gently(ACCOUNT_GRACE);
+        }
         let out = job.child().stdout.take().context("packer has no output")?;
         let err = job.child().stderr.take().context("packer has no error output")?;
         let mut output = Output::new(ui, step);
@@ -61,7 +68,7 @@ impl PackerRun<'_> {
         }
         let status = job.status(Duration::from_secs(30)).await?;
         if !status.success() {
-            bail!("packer build failed ({status})\n{}", output.tail());
+            return Err(output.fault(&format!("packer build failed ({status})")).into());
         }
         Ok(output.finish())
     }
@@ -113,6 +120,15 @@ impl<'a> Output<'a> {
 
     fn tail(&self) -> String {
         self.lines[self.lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+
+    /// The failure; what `verify` found in the machine is told from work that failed.
+    fn fault(&self, what: &str) -> Fault {
+        let found =
+            self.lines.iter().any(|line| line.contains(": verify: ") && !line.ends_with("checks passed"));
+        let exit = if found { Exit::Unverified } else { Exit::Failed };
+        let what = format!("{what}\n{}", self.tail());
+        Fault::new(exit, what, "the last lines above and the log say what failed; nothing was left running")
     }
 
     fn finish(mut self) -> Vec<(String, f64)> {

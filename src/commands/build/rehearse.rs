@@ -60,7 +60,7 @@ pub(super) async fn run(
         }
         Err(error) => return Err(error.context(format!("the build failed; its log is {}", log.display()))),
     };
-    super::link_latest(&folder);
+    super::link_latest(project, &folder);
     Ok((*record, folder, ui))
 }
 
