@@ -14,7 +14,8 @@
 use std::fmt;
 
 const BEGIN: &str = "----- BEGIN ECHORA LOGIN -----";
-const END: &str = "----- END ECHORA LOGIN -----";
+/// Last line of the block: a console that has shown it has shown a whole login.
+pub const END: &str = "----- END ECHORA LOGIN -----";
 
 /// A login.
 #[derive(Clone, PartialEq, Eq)]

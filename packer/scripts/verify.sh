@@ -56,7 +56,6 @@ is_enabled() { systemctl --root="${root:-/}" is-enabled "$1"; }
 is_image() { docker image inspect "$1"; }
 
 # Not the recovery entries: update-grub leaves the default arguments out of them.
-# Recovery entries leave out what is meant for the default boot.
 every_kernel_has_once() { # ARGUMENT
 	awk -v argument="$1" '
 		$1 == "linux" && !/ (single|recovery)( |$)/ { kernels++; n = 0; for (i = 2; i <= NF; i++) n += $i == argument; if (n != 1) wrong = 1 }

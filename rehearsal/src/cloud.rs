@@ -15,8 +15,6 @@ use crate::network::{MACHINE_V4, Network};
 /// From power-on to the printed login on a slow machine.
 const LOGIN: Duration = Duration::from_secs(600);
 const CPUS: u32 = 2;
-/// End of the block that the guest prints.
-const END: &str = "----- END ECHORA LOGIN -----";
 
 /// What a buyer orders.
 #[derive(Debug)]
@@ -83,7 +81,7 @@ impl Buyer {
                 progress(line);
                 told += 1;
             }
-            if new.contains(END) {
+            if new.contains(echora_firstboot::login::END) {
                 let block = echora_firstboot::login::find(new)?;
                 return Ok(Login { url: block.url, username: block.username, password: block.password });
             }

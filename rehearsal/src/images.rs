@@ -128,12 +128,7 @@ async fn keep(
         .keep(&format!("image-{name}"), &key, async |folder| {
             let tree = tempfile::tempdir().context("cannot make a temporary folder")?;
             fill(tree.path()).await?;
-            let id = archive::write(
-                tree.path(),
-                config,
-                &format!("echora/{name}:installed"),
-                &folder.join("image.tar"),
-            )?;
+            let id = archive::write(tree.path(), config, &tag(name), &folder.join("image.tar"))?;
             std::fs::write(folder.join("id"), id).context("cannot keep the image's id")
         })
         .await
