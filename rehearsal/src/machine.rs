@@ -23,6 +23,9 @@ pub use ssh::KeyPair;
 const POWER_DOWN: Duration = Duration::from_secs(120);
 /// How many console lines an error carries.
 const CONSOLE_TAIL: usize = 15;
+/// How often a machine that the emulator broke is powered on again.
+const AGAIN: u32 = 2;
+const AGAIN_NOTE: &str = "\n[rehearsal] the emulated kernel panicked before user space: powered on again\n";
 
 /// What to start.
 #[derive(Debug)]
@@ -49,6 +52,10 @@ pub struct Machine {
     folder: tempfile::TempDir,
     arguments: Vec<String>,
     namespace: String,
+    accelerator: Accelerator,
+    /// Where the console's text of this power-on begins.
+    powered_on_at: usize,
+    again: u32,
 }
 
 impl Machine {
@@ -58,7 +65,9 @@ impl Machine {
         let disks = disk::prepare(folder.path(), spec).await?;
         let arguments = qemu::arguments(folder.path(), spec, &disks);
         let namespace = network.namespace().to_owned();
-        let mut machine = Self { job: None, folder, arguments, namespace };
+        let accelerator = spec.accelerator;
+        let mut machine =
+            Self { job: None, folder, arguments, namespace, accelerator, powered_on_at: 0, again: AGAIN };
         machine.power_on()?;
         Ok(machine)
     }
@@ -69,6 +78,7 @@ impl Machine {
         command.args(["netns", "exec", &self.namespace, qemu::PROGRAM]).args(&self.arguments);
         let errors = std::fs::File::create(self.path("qemu.log")).context("cannot write QEMU's log")?;
         command.stdout(std::process::Stdio::null()).stderr(errors);
+        self.powered_on_at = self.console().len();
         self.job = Some(Job::start(&mut command, qemu::PROGRAM)?);
         Ok(())
     }
@@ -111,6 +121,15 @@ impl Machine {
                 let why = std::fs::read_to_string(self.path("qemu.log")).unwrap_or_default();
                 bail!("the machine ended ({status}) {}\n{}", last_lines(&why, 5), self.console_tail());
             }
+            match console.get(self.powered_on_at..).and_then(panicked) {
+                Some(When::BeforeUserSpace)
+                    if self.accelerator == Accelerator::Emulation && self.again > 0 =>
+                {
+                    self.power_on_again().await?;
+                }
+                Some(_) => bail!("the machine's kernel panicked:\n{}", self.console_tail()),
+                None => {}
+            }
             if Instant::now() > end {
                 let seconds = deadline.as_secs();
                 bail!(
@@ -120,6 +139,20 @@ impl Machine {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+    }
+
+    /// While a kernel patches its own code at start, another emulated processor may run a half-written instruction:
+    /// that panic is the emulator's, not the image's.
+    async fn power_on_again(&mut self) -> Result<()> {
+        self.again -= 1;
+        self.cut_power().await?;
+        let mut log = std::fs::OpenOptions::new()
+            .append(true)
+            .open(self.path("console.log"))
+            .context("cannot write the machine's console")?;
+        std::io::Write::write_all(&mut log, AGAIN_NOTE.as_bytes())
+            .context("cannot write the machine's console")?;
+        self.power_on()
     }
 
     /// All that the serial console has shown, over all boots.
@@ -138,5 +171,33 @@ impl Machine {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+}
+
+/// When a kernel panicked.
+#[derive(Debug, PartialEq, Eq)]
+enum When {
+    BeforeUserSpace,
+    Later,
+}
+
+/// Whether a console's text since power-on ends in a panic.
+fn panicked(console: &str) -> Option<When> {
+    let (before, _) = console.split_once("Kernel panic - not syncing")?;
+    let user_space = before.contains("Run /init as init process") || before.contains("systemd[1]:");
+    Some(if user_space { When::Later } else { When::BeforeUserSpace })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_panic_before_user_space_is_the_emulators() {
+        assert_eq!(panicked("[    1.9] int3: 0000 [#1]\n"), None);
+        let early = "[    1.9] int3: 0000 [#1]\n[    1.9] Kernel panic - not syncing: Fatal exception\n";
+        assert_eq!(panicked(early), Some(When::BeforeUserSpace));
+        let late = format!("[    2.1] Run /init as init process\n{early}");
+        assert_eq!(panicked(&late), Some(When::Later));
     }
 }
