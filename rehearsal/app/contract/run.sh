@@ -1,11 +1,16 @@
 #!/bin/sh
 # run.sh APP: runs app_contract.py against APP with a throw-away PostgreSQL on loopback, from the file system tree that
-# POSTGRES_ROOT names (an unpacked image). Needs root, for chroot.
+# POSTGRES_ROOT names (an unpacked image). Needs root, for chroot and for a network of its own: two runs at once, or a server
+# of the user's, never share a port.
 set -eu
 
 : "${POSTGRES_ROOT:?names the unpacked image of PostgreSQL}"
+if [ -z "${CONTRACT_NETWORK:-}" ]; then
+	CONTRACT_NETWORK=own exec unshare --net sh "$0" "$@"
+fi
+ip link set lo up
 app=$1
-port=${POSTGRES_PORT:-5467}
+port=5467
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 data=/tmp/contract
