@@ -36,9 +36,8 @@ for kind in ed25519 ecdsa rsa; do
 done
 printf 'machine-id %s\n' "$(cat /etc/machine-id)"
 printf 'postgres-system %s\n' "$(docker compose exec -T postgres pg_controldata | sed -n 's/.*system identifier: *//p')"
-data=$(docker volume inspect --format '{{.Mountpoint}}' echora_caddy-data)
 for key in root intermediate; do
-    printf 'caddy-%s %s\n' "$key" "$(sha256sum <"$data/caddy/pki/authorities/local/$key.key")"
+    printf 'caddy-%s %s\n' "$key" "$(sha256sum <"/var/lib/echora/caddy-data/caddy/pki/authorities/local/$key.key")"
 done
 printf 'engine %s\n' "$(docker info --format '{{.ID}}')"
 "#;

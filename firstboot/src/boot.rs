@@ -9,7 +9,9 @@ use crate::caddy::{self, Gate};
 use crate::clone;
 use crate::compose;
 use crate::console::Console;
+use crate::engine;
 use crate::environment::Environment;
+use crate::fence::{self, Going};
 use crate::files;
 use crate::inputs::{self, Inputs};
 use crate::instance::Instance;
@@ -25,6 +27,9 @@ mod door;
 const STEPS: usize = 9;
 /// The user that the backend runs as, in compose.yaml.
 const BACKEND_USER: u32 = 10001;
+/// How far the database has come.
+const BEGUN: &str = "begun\n";
+const MADE: &str = "made\n";
 
 /// Sets the machine up, or finds that it is.
 pub fn boot(system: &System) -> Result<()> {
@@ -39,6 +44,9 @@ pub fn boot(system: &System) -> Result<()> {
     };
     let outcome = boot.run();
     if let Err(error) = &outcome {
+        if let Some((name, _)) = boot.current {
+            boot.show(name, Going::Wrong);
+        }
         boot.console.say(&format!("first boot FAILED in step {}: {error:#}", boot.step));
         boot.console.say("what to do: cure it and run `systemctl restart echora-firstboot`, or reboot; it goes on from there");
     }
@@ -67,15 +75,18 @@ impl Boot<'_> {
         self.open_state(id, cloned_from.as_ref())?;
 
         self.begin("fence", "closing the door while this server is set up");
-        compose::wait_for_engine()?;
         caddy::write(self.system, Gate::Fence, None, &Instance::default())?;
-        compose::start_caddy(self.system)?;
+        engine::wait(self.system)?;
+        // The database takes the longest to come up, nobody can reach it, and all that it needs is its password.
+        self.make_keys()?;
+        self.prepare_database()?;
+        compose::start(self.system, &["caddy", "postgres"])?;
 
         self.begin("metadata", "asking the provider who this machine is");
         let (instance, inputs) = self.ask();
 
         self.begin("secrets", "making secrets");
-        self.make_secrets(&instance, &inputs)?;
+        self.write_environment(&instance, &inputs)?;
         // The owner of a copy came along with its data.
         let owner = match &cloned_from {
             Some(_) => None,
@@ -83,7 +94,10 @@ impl Boot<'_> {
         };
 
         self.begin("stack", "starting the database and the app");
-        self.start_stack()?;
+        compose::wait_for_database(self.system)?;
+        files::write(&self.system.database(), 0o600, MADE)?;
+        compose::start(self.system, &["backend"])?;
+        compose::wait_for_app(self.system)?;
 
         self.begin("owner", "making the owner's account");
         if let Some(owner) = &owner {
@@ -113,6 +127,14 @@ impl Boot<'_> {
             self.console.say(&format!("[{}/{STEPS}] {name}: {what}", self.step));
         }
         self.current = Some((name, Instant::now()));
+        self.show(name, Going::Well);
+    }
+
+    /// Tells visitors. A page that cannot be written keeps nobody out and nobody waiting.
+    fn show(&self, step: &str, going: Going) {
+        if let Err(error) = fence::write(self.system, step, going) {
+            self.console.say(&format!("WARNING: {error:#}"));
+        }
     }
 
     fn close(&mut self) {
@@ -172,10 +194,18 @@ impl Boot<'_> {
         }
     }
 
-    fn make_secrets(&self, instance: &Instance, inputs: &Inputs) -> Result<()> {
+    /// What must be there before anything starts; what is there stays.
+    fn make_keys(&self) -> Result<()> {
         let path = self.system.environment();
         let mut environment = Environment::parse(&files::read(&path)?.unwrap_or_default());
         secrets::complete(&mut environment)?;
+        files::write(&path, 0o600, &environment.render())
+    }
+
+    /// What this machine's address and its buyer's wishes add.
+    fn write_environment(&self, instance: &Instance, inputs: &Inputs) -> Result<()> {
+        let path = self.system.environment();
+        let mut environment = Environment::parse(&files::read(&path)?.unwrap_or_default());
         // Set but empty would be taken literally, unset would ask strangers on the Internet.
         let announced =
             instance.public_ipv4.as_deref().or(instance.public_ipv6.as_deref()).unwrap_or("127.0.0.1");
@@ -187,30 +217,23 @@ impl Boot<'_> {
             .as_ref()
             .map(|domain| format!("WEBAUTHN_RP_ID={domain}\nWEBAUTHN_RP_ORIGIN=https://{domain}\n"));
         files::write(&self.system.backend_environment(), 0o600, &passkeys.unwrap_or_default())?;
-        let uploads = self.system.uploads();
-        files::folder_of_root(&uploads)?;
-        let user = Some(BACKEND_USER);
-        std::os::unix::fs::chown(&uploads, user, user)
-            .with_context(|| format!("cannot hand {} over", uploads.display()))
+        files::folder_of(&self.system.uploads(), BACKEND_USER)
     }
 
     /// A power cut while the database is made leaves one that its image takes for made and that never starts. Until
     /// it has been up once nobody can have written to it: then it is thrown away and made anew.
-    fn start_stack(&self) -> Result<()> {
-        const BEGUN: &str = "begun\n";
+    fn prepare_database(&self) -> Result<()> {
         let progress = self.system.database();
         match files::read(&progress)?.as_deref() {
             // One that came from elsewhere is somebody's data.
-            None if compose::database_exists() => {}
-            None => files::write(&progress, 0o600, BEGUN)?,
+            None if compose::database_exists(self.system)? => Ok(()),
+            None => files::write(&progress, 0o600, BEGUN),
             Some(BEGUN) => {
                 self.console.say("the database was cut off while it was made: making it anew");
-                compose::discard_database(self.system)?;
+                compose::discard_database(self.system)
             }
-            Some(_) => {}
+            Some(_) => Ok(()),
         }
-        compose::start_and_wait(self.system, "backend")?;
-        files::write(&progress, 0o600, "made\n")
     }
 
     fn make_owner(&self, owner: &Owner, inputs: &Inputs) -> Result<()> {

@@ -11,6 +11,8 @@ use crate::instance::Instance;
 use crate::system::System;
 
 const FALLBACK: &str = "echora.internal";
+/// The user that Caddy runs as, in compose.yaml.
+const USER: u32 = 10002;
 
 /// Which of the Caddyfile's snippets the sites import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(crate) enum Gate {
 /// Writes the instance's part of Caddy's configuration.
 pub(crate) fn write(system: &System, gate: Gate, domain: Option<&str>, instance: &Instance) -> Result<()> {
     let folder = system.caddy();
+    files::folder_of_all(&folder)?;
+    files::folder_of(&system.caddy_data(), USER)?;
     let names = names(domain, instance);
     // Browsers send no name when they are given an address.
     let default = instance.public_ipv4.as_deref().or(instance.public_ipv6.as_deref()).unwrap_or(FALLBACK);

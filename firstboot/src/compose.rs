@@ -4,64 +4,82 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::command::run;
+use crate::database;
+use crate::engine::{self, Container};
+use crate::environment::Environment;
+use crate::files;
+use crate::owner::Backend;
 use crate::system::System;
 
-/// The engine comes up beside us.
-const ENGINE: Duration = Duration::from_secs(180);
-const ASK: Duration = Duration::from_secs(30);
-/// A database that is made anew on a slow disk.
+/// What a change of containers may take on a slow disk.
 const UP: Duration = Duration::from_secs(600);
+const ASK: Duration = Duration::from_secs(30);
 const RELOAD: Duration = Duration::from_secs(60);
+/// Between two looks at what starts.
+const PAUSE: Duration = Duration::from_millis(20);
+/// So often a container may end and be started again while it is waited for: the app gives a database that comes up
+/// five seconds, and one that is started with it may need more.
+const RESTARTS: u64 = 20;
 
-/// The database's volume, as compose.yaml names it.
-const DATABASE: &str = "echora_pgdata";
+const DATABASE: &str = "echora-postgres";
+const APP: &str = "echora-backend";
+/// The volumes of the database and of its socket, as compose.yaml names them.
+const DATA: &str = "echora_pgdata";
+const SOCKET: &str = "echora_pgsocket";
 /// Variables without which compose.yaml is refused.
 const REQUIRED: [&str; 4] = ["POSTGRES_PASSWORD", "JWT_SECRET", "HMAC_SECRET", "ANNOUNCED_IP"];
 
-/// Waits until the engine answers.
-pub(crate) fn wait_for_engine() -> Result<()> {
-    let end = Instant::now() + ENGINE;
+/// Starts services and waits for none of them. Compose insists on the variables of all services: those that are not
+/// known yet are not used in this call.
+pub(crate) fn start(system: &System, services: &[&str]) -> Result<()> {
+    let known = Environment::parse(&files::read(&system.environment())?.unwrap_or_default());
+    let mut command = compose(system);
+    command.envs(REQUIRED.iter().filter(|name| known.get(name).is_none()).map(|name| (name, "unused")));
+    command.args(["up", "--detach", "--no-deps"]).args(services);
+    run(&mut command, &format!("docker compose up {}", services.join(" ")), UP).map(drop)
+}
+
+/// Waits until the database takes connections.
+pub(crate) fn wait_for_database(system: &System) -> Result<()> {
+    let folder =
+        engine::volume(system, SOCKET)?.context("the database has no socket: its volume is missing")?;
+    wait(system, DATABASE, |container| database::is_up(system, container.pid, &folder))
+        .context("the database did not become ready: see docker compose logs postgres")
+}
+
+/// Waits until the app answers and reaches its database.
+pub(crate) fn wait_for_app(system: &System) -> Result<()> {
+    let backend = Backend::new(&system.backend);
+    wait(system, APP, |_| backend.is_ready().is_ok())
+        .context("the app did not become ready: see docker compose logs backend")
+}
+
+fn wait(system: &System, name: &str, is_ready: impl Fn(&Container) -> bool) -> Result<()> {
+    let end = Instant::now() + UP;
+    let mut first = None;
     loop {
-        let asked = run(
-            Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]),
-            "docker version",
-            ASK,
-        );
-        match asked {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > end => {
-                return Err(error).context("Docker does not answer: see journalctl -u docker");
-            }
-            Err(_) => thread::sleep(Duration::from_millis(250)),
+        let container = engine::container(system, name)?.with_context(|| format!("there is no {name}"))?;
+        if container.status == "running" && is_ready(&container) {
+            return Ok(());
         }
+        // What it did before, in a boot that was cut off, does not count.
+        let restarts = container.restarts.saturating_sub(*first.get_or_insert(container.restarts));
+        if restarts >= RESTARTS {
+            bail!("{name} has ended {restarts} times");
+        }
+        if Instant::now() > end {
+            bail!("{name} is {} after {} s", container.status, UP.as_secs());
+        }
+        thread::sleep(PAUSE);
     }
 }
 
-/// Starts Caddy alone, before there is any secret. Compose insists on the variables of all services; those of the
-/// others are not used in this call.
-pub(crate) fn start_caddy(system: &System) -> Result<()> {
-    let mut command = compose(system);
-    command.envs(REQUIRED.map(|name| (name, "unused")));
-    command.args(["up", "--detach", "--no-deps", "caddy"]);
-    run(&mut command, "docker compose up caddy", UP).map(drop)
-}
-
-/// Starts a service with what it depends on and waits until all of them are healthy.
-pub(crate) fn start_and_wait(system: &System, service: &str) -> Result<()> {
-    let mut command = compose(system);
-    command.args(["up", "--detach", "--wait", "--wait-timeout"]).arg(UP.as_secs().to_string()).arg(service);
-    let what = format!("docker compose up {service}");
-    run(&mut command, &what, UP + ASK)
-        .with_context(|| format!("the {service} did not become ready: see docker compose logs {service}"))
-        .map(drop)
-}
-
-/// Whether there is a volume of the database, whoever made it.
-pub(crate) fn database_exists() -> bool {
-    run(Command::new("docker").args(["volume", "inspect", DATABASE]), "docker volume inspect", ASK).is_ok()
+/// Whether there is a database, whoever made it.
+pub(crate) fn database_exists(system: &System) -> Result<bool> {
+    Ok(engine::volume(system, DATA)?.is_some())
 }
 
 /// Removes the database with the containers that hold it.
@@ -69,7 +87,7 @@ pub(crate) fn discard_database(system: &System) -> Result<()> {
     let mut command = compose(system);
     command.args(["rm", "--stop", "--force", "backend", "postgres"]);
     run(&mut command, "docker compose rm", UP)?;
-    run(Command::new("docker").args(["volume", "rm", "--force", DATABASE]), "docker volume rm", ASK).map(drop)
+    run(Command::new("docker").args(["volume", "rm", "--force", DATA]), "docker volume rm", ASK).map(drop)
 }
 
 /// Makes Caddy read its configuration again; the old one stays when the new one is refused.

@@ -1,8 +1,8 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -21,6 +21,8 @@ pub(crate) fn write(path: &Path, mode: u32, content: &str) -> Result<()> {
             _ => {}
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+        // The unit's umask takes from the mode above what others are meant to have.
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, path)?;
@@ -39,6 +41,19 @@ pub(crate) fn folder_of_root(path: &Path) -> Result<()> {
         .mode(0o700)
         .create(path)
         .with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// Makes a folder that only `user`, of a container, can enter.
+pub(crate) fn folder_of(path: &Path, user: u32) -> Result<()> {
+    folder_of_root(path)?;
+    chown(path, Some(user), Some(user)).with_context(|| format!("cannot hand {} over", path.display()))
+}
+
+/// Makes a folder that everybody can read.
+pub(crate) fn folder_of_all(path: &Path) -> Result<()> {
+    folder_of_root(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot open {} to others", path.display()))
 }
 
 /// The content of a file, or nothing when there is no such file.
@@ -62,8 +77,6 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

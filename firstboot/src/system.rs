@@ -32,6 +32,11 @@ impl System {
         self.path("/etc/echora/config.toml")
     }
 
+    /// Docker's socket.
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.path("/var/run/docker.sock")
+    }
+
     pub(crate) fn stack(&self) -> PathBuf {
         self.path("/opt/echora")
     }
@@ -43,6 +48,11 @@ impl System {
     /// Folder that Caddy reads its instance's configuration from.
     pub(crate) fn caddy(&self) -> PathBuf {
         self.path("/var/lib/echora/caddy")
+    }
+
+    /// Folder of Caddy's own: accounts, keys, certificates.
+    pub(crate) fn caddy_data(&self) -> PathBuf {
+        self.path("/var/lib/echora/caddy-data")
     }
 
     pub(crate) fn state(&self) -> PathBuf {

@@ -13,6 +13,7 @@ use support::machine::{Machine, Spoil, any_provider};
 mod support {
     pub(crate) mod backend;
     pub(crate) mod checks;
+    pub(crate) mod engine;
     pub(crate) mod http;
     pub(crate) mod journal;
     pub(crate) mod machine;
@@ -47,10 +48,11 @@ fn the_first_boot_sets_a_machine_of_each_provider_up() {
         let lines = machine.journal.lines();
         let mut rest = lines.iter();
         let order = [
-            ("none", "docker version"),
-            ("fence", "docker compose --progress quiet up --detach --no-deps caddy"),
+            ("fence", "engine GET /_ping"),
+            ("fence", "docker compose --progress quiet up --detach --no-deps caddy postgres"),
             ("fence", "metadata GET"),
-            ("fence", "docker compose --progress quiet up --detach --wait"),
+            ("fence", "engine GET /containers/echora-postgres/json"),
+            ("fence", "docker compose --progress quiet up --detach --no-deps backend"),
             ("fence", "POST /api/auth/register"),
             ("site", "caddy reload"),
             ("site", "curl"),
@@ -127,7 +129,7 @@ fn a_half_made_database_is_made_anew_and_a_whole_one_kept() {
     let discards =
         |machine: &Machine| machine.journal.lines().iter().filter(|line| line.contains(DISCARD)).count();
     let machine = Machine::new();
-    machine.journal.refuse("--wait-timeout");
+    machine.journal.refuse("containers/echora-postgres");
     assert_failed_loudly(&machine, &machine.boot());
     assert_eq!(discards(&machine), 0, "there was nothing to throw away");
 
@@ -136,7 +138,7 @@ fn a_half_made_database_is_made_anew_and_a_whole_one_kept() {
     machine.boot();
     let lines = machine.journal.lines();
     let discarded = lines.iter().position(|line| line.contains(DISCARD)).expect("it was thrown away");
-    let started = lines.iter().position(|line| line.contains("--wait-timeout")).expect("it was started");
+    let started = lines.iter().position(|line| line.contains("caddy postgres")).expect("it was started");
     assert!(discarded < started, "{lines:#?}");
 
     machine.journal.calm();
@@ -150,7 +152,7 @@ fn a_half_made_database_is_made_anew_and_a_whole_one_kept() {
 fn a_database_from_elsewhere_is_never_thrown_away() {
     let machine = Machine::new();
     machine.put("/journal/volume", "");
-    machine.journal.refuse("--wait-timeout");
+    machine.journal.refuse("containers/echora-postgres");
     for _ in 0..2 {
         assert_failed_loudly(&machine, &machine.boot());
     }
@@ -208,7 +210,7 @@ fn a_stranger_who_was_first_keeps_the_door_closed() {
 
 #[test]
 fn a_failing_engine_is_told_and_the_next_boot_goes_on() {
-    for call in ["up --detach --no-deps", "up --detach --wait", "caddy reload"] {
+    for call in ["--no-deps caddy postgres", "echora-postgres/json", "--no-deps backend", "caddy reload"] {
         let machine = Machine::new();
         machine.journal.refuse(call);
         let run = machine.boot();

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what runs at the buyer's first boot: the guest binary, its unit, cloud-init's hook and the message of the day.
+# Installs what runs at the buyer's first boot: the guest binary, its unit, cloud-init's hook, the message of the day,
+# and what keeps containers in their place.
 set -eu
 
 : "${ECHORA_PAYLOAD:?is set by the Packer template; it is not meant for a machine that is to be kept}"
@@ -26,6 +27,25 @@ install_files() {
 	systemctl enable echora-firstboot.service
 }
 
+# Each file of rules ends up once at the end of ufw's own, whatever stood there from an earlier run.
+install_firewall() {
+	for part in before before6 after after6; do
+		rules=$root/etc/ufw/$part.rules
+		sed -i '/^# BEGIN echora$/,/^# END echora$/d' "$rules"
+		{
+			printf '# BEGIN echora\n'
+			cat "$stack/firewall/$part.rules"
+			printf '# END echora\n'
+		} >>"$rules"
+	done
+	ufw reload || fail 1 'ufw refuses the rules' 'the lines above name the place in firstboot/stack/firewall'
+}
+
+# The web server is nobody special: it needs no privilege for the ports that it lives on.
+install_ports() {
+	install_file 0644 "$stack/50-echora-ports.conf" /etc/sysctl.d/50-echora-ports.conf
+}
+
 check_binary() {
 	"$root/usr/local/bin/echora-firstboot" --version ||
 		fail 1 'echora-firstboot does not run here' "was it built for $(uname -m)? make guest builds both architectures"
@@ -49,6 +69,8 @@ list_packages() {
 }
 
 install_files
+install_firewall
+install_ports
 check_binary
 check_compose
 list_packages

@@ -51,6 +51,7 @@ homes() {
 
 has_mode() { [ "$(stat -c %a "$root$2")" = "$1" ]; }
 is_empty_file() { [ -f "$root$1" ] && [ ! -s "$root$1" ]; }
+has_once() { [ "$(grep -cx "$1" "$root$2")" = 1 ]; }
 has_line() { grep -qx "$1" "$root$2"; }
 is_enabled() { systemctl --root="${root:-/}" is-enabled "$1"; }
 is_image() { docker image inspect "$1"; }
@@ -139,6 +140,9 @@ check_host() {
 	none 'iSCSI name left' "$(grep -ls '^InitiatorName=' "$root/etc/iscsi/initiatorname.iscsi")"
 	none 'swap file in fstab' "$(awk '$1 ~ "^/" && $1 !~ "^/dev/" && $3 == "swap" { print $1 }' "$root/etc/fstab")"
 	holds 'firewall is off' /etc/ufw/ufw.conf has_line ENABLED=yes /etc/ufw/ufw.conf
+	for part in before before6 after after6; do
+		holds 'rules are missing, or there twice' "/etc/ufw/$part.rules" has_once '# BEGIN echora' "/etc/ufw/$part.rules"
+	done
 	holds 'security updates are off' /etc/apt/apt.conf.d/20auto-upgrades \
 		has_line 'APT::Periodic::Unattended-Upgrade "1";' /etc/apt/apt.conf.d/20auto-upgrades
 	for argument in ${ECHORA_KERNEL_ARGUMENTS:-}; do
@@ -168,6 +172,7 @@ check_present() {
 		755 /etc/update-motd.d/90-echora
 		644 /etc/systemd/system/echora-firstboot.service
 		644 /etc/echora/provider.toml
+		644 /etc/sysctl.d/50-echora-ports.conf
 		644 /opt/echora/compose.yaml
 		644 /opt/echora/Caddyfile
 		755 /opt/echora/frontend

@@ -106,7 +106,7 @@ pub(crate) const LEFT: [Defect; 10] = [
 ];
 
 /// What no clean-up can put right.
-pub(crate) const MISSING: [Defect; 17] = [
+pub(crate) const MISSING: [Defect; 20] = [
     ("missing, or its mode is not 755: /var/lib/cloud/scripts/per-instance/001_onboot", |m| {
         fs::remove_dir_all(m.root("/var/lib/cloud/scripts")).unwrap();
     }),
@@ -142,6 +142,15 @@ pub(crate) const MISSING: [Defect; 17] = [
     }),
     ("firewall is off: /etc/ufw/ufw.conf", |m| {
         m.write("/etc/ufw/ufw.conf", "ENABLED=no\n");
+    }),
+    ("rules are missing, or there twice: /etc/ufw/after.rules", |m| {
+        m.write("/etc/ufw/after.rules", "*filter\nCOMMIT\n");
+    }),
+    ("rules are missing, or there twice: /etc/ufw/before6.rules", |m| {
+        m.append("/etc/ufw/before6.rules", "# BEGIN echora\n# END echora\n");
+    }),
+    ("missing, or its mode is not 644: /etc/sysctl.d/50-echora-ports.conf", |m| {
+        remove(m, "/etc/sysctl.d/50-echora-ports.conf");
     }),
     ("security updates are off: /etc/apt/apt.conf.d/20auto-upgrades", |m| {
         remove(m, "/etc/apt/apt.conf.d/20auto-upgrades");

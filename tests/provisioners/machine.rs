@@ -30,7 +30,7 @@ const FOLDERS: [(&str, u32); 12] = [
     ("/root/.ssh", 0o700),
     ("/home/debian/.ssh", 0o700),
 ];
-const FILES: [(&str, u32, &str); 18] = [
+const FILES: [(&str, u32, &str); 23] = [
     (
         "/etc/passwd",
         0o644,
@@ -47,6 +47,11 @@ const FILES: [(&str, u32, &str); 18] = [
     ("/etc/fstab", 0o644, "LABEL=root / ext4 defaults 0 1\n"),
     ("/etc/iscsi/initiatorname.iscsi", 0o600, "GenerateName=yes\n"),
     ("/etc/ufw/ufw.conf", 0o644, "ENABLED=yes\n"),
+    ("/etc/ufw/before.rules", 0o640, "*filter\nCOMMIT\n# BEGIN echora\n# END echora\n"),
+    ("/etc/ufw/before6.rules", 0o640, "*filter\nCOMMIT\n# BEGIN echora\n# END echora\n"),
+    ("/etc/ufw/after.rules", 0o640, "*filter\nCOMMIT\n# BEGIN echora\n# END echora\n"),
+    ("/etc/ufw/after6.rules", 0o640, "*filter\nCOMMIT\n# BEGIN echora\n# END echora\n"),
+    ("/etc/sysctl.d/50-echora-ports.conf", 0o644, "net.ipv4.ip_unprivileged_port_start = 80\n"),
     ("/etc/apt/apt.conf.d/20auto-upgrades", 0o644, "APT::Periodic::Unattended-Upgrade \"1\";\n"),
     ("/boot/grub/grub.cfg", 0o644, "\tlinux /boot/vmlinuz root=LABEL=root ro hosted\n"),
     ("/usr/local/bin/echora-firstboot", 0o755, "#!/bin/sh\n"),

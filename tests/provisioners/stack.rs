@@ -16,11 +16,16 @@ fn machine(images: &Value) -> Machine {
     machine.state("docker/images", "");
     let payload = machine.payload();
     write(&payload.join("images.json"), &images.to_string());
-    for file in fs::read_dir(checkout("firstboot/stack")).unwrap() {
-        let file = file.unwrap();
-        write(&payload.join("stack").join(file.file_name()), &fs::read_to_string(file.path()).unwrap());
-        // As a checkout on a file system without modes has them.
-        set_mode(&payload.join("stack").join(file.file_name()), 0o777);
+    for folder in ["", "firewall"] {
+        for file in fs::read_dir(checkout("firstboot/stack").join(folder)).unwrap() {
+            let file = file.unwrap().path();
+            if file.is_file() {
+                let to = payload.join("stack").join(folder).join(file.file_name().unwrap());
+                write(&to, &fs::read_to_string(file).unwrap());
+                // As a checkout on a file system without modes has them.
+                set_mode(&to, 0o777);
+            }
+        }
     }
     write(&payload.join("frontend/assets/app.js"), "");
     write(&payload.join("frontend/index.html"), "");
@@ -108,11 +113,28 @@ fn the_stack_lies_there_with_its_own_modes_and_without_leftovers() {
         ("/etc/systemd/system/echora-firstboot.service", 0o644),
         ("/var/lib/cloud/scripts/per-instance/001_onboot", 0o755),
         ("/etc/update-motd.d/90-echora", 0o755),
+        ("/etc/sysctl.d/50-echora-ports.conf", 0o644),
+        // As ufw ships them.
+        ("/etc/ufw/after.rules", 0o640),
     ] {
         assert_eq!(mode(&machine.root(path)), expected, "{path}");
     }
     assert!(!machine.root("/opt/echora/frontend/old.js").exists());
     assert!(machine.read_state("calls").contains("systemctl enable echora-firstboot.service\n"));
+}
+
+#[test]
+fn the_rules_of_the_firewall_stand_behind_its_own_once() {
+    let machine = machine(&json!([]));
+    machine.write("/etc/ufw/after.rules", "# of the distribution\n*filter\nCOMMIT\n");
+    for _ in 0..2 {
+        let run = machine.run("04-firstboot.sh");
+        assert_eq!(run.code, Some(0), "{run:?}");
+    }
+    let rules = fs::read_to_string(machine.root("/etc/ufw/after.rules")).unwrap();
+    assert!(rules.starts_with("# of the distribution\n*filter\nCOMMIT\n# BEGIN echora\n"), "{rules}");
+    assert_eq!(rules.matches("-A DOCKER-USER -j DROP").count(), 1, "{rules}");
+    assert_eq!(machine.read_state("calls").matches("ufw reload\n").count(), 2);
 }
 
 #[test]

@@ -27,7 +27,6 @@ if [ -e refuse ]; then
 	case "$called" in *"$(cat refuse)"*) echo "no space left on device" >&2; exit 1 ;; esac
 fi
 case "$called" in
-*"volume inspect"*) if [ ! -e volume ]; then trap_at after; exit 1; fi ;;
 */api/health*) echo '{"status":"ok"}' ;;
 */api/auth/login*) echo '{"error":"Invalid credentials"}' ;;
 ssh-keygen*)
@@ -80,7 +79,7 @@ impl Journal {
         fs::write(self.folder.join("trap"), format!("{when} {number}")).unwrap();
     }
 
-    /// Makes every program call that contains `word` fail.
+    /// Makes every call of a program or the engine that contains `word` fail.
     pub(crate) fn refuse(&self, word: &str) {
         fs::write(self.folder.join("refuse"), word).unwrap();
     }
@@ -116,6 +115,16 @@ impl Journal {
         }
         let done = act();
         (!self.is_killed("after", number)).then_some(done)
+    }
+
+    /// Whether a call is one of those that fail.
+    pub(crate) fn refuses(&self, called: &str) -> bool {
+        fs::read_to_string(self.folder.join("refuse")).is_ok_and(|word| called.contains(&word))
+    }
+
+    /// Whether there is a file of that name, by which tests tell the stubs what there is.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.folder.join(name).exists()
     }
 
     fn is_killed(&self, when: &str, number: usize) -> bool {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::backend::App;
+use super::engine::Engine;
 use super::http::{Answer, Server};
 use super::journal::Journal;
 use super::provider::Provider;
@@ -24,6 +25,8 @@ const FOR_EVER: Duration = Duration::from_secs(120);
 
 /// The machine with its provider and its app.
 pub(crate) struct Machine {
+    // It ends before its sockets go.
+    _engine: Engine,
     root: TempDir,
     pub(crate) plan: GuestPlan,
     pub(crate) journal: Journal,
@@ -91,7 +94,9 @@ impl Machine {
             }
         });
         let plan = entry.profile.guest_plan();
-        let machine = Self { root, plan, journal, app, spoil_registration, provider, backend };
+        let engine = Engine::start(root.path(), &journal);
+        let machine =
+            Self { _engine: engine, root, plan, journal, app, spoil_registration, provider, backend };
         machine.lay_out();
         machine
     }
@@ -207,7 +212,7 @@ impl Machine {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if !path.starts_with(self.path("/dev")) {
+                } else if path.is_file() && !path.starts_with(self.path("/dev")) {
                     files.push((path.clone(), fs::read_to_string(&path).unwrap()));
                 }
             }
