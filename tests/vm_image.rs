@@ -5,10 +5,9 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use echora_images::record::{Record, Snapshot};
 use echora_rehearsal::base;
 use echora_rehearsal::cache::Cache;
 use echora_rehearsal::cloud::{Buyer, Rented};
@@ -16,6 +15,7 @@ use echora_rehearsal::front_door::{FrontDoor, Login};
 use echora_rehearsal::machine::Accelerator;
 use provider_profiles::Catalog;
 use serde_json::Value;
+use support::snapshot::snapshot;
 use support::{default_provider, run, stderr, stdout};
 use tokio::sync::Mutex;
 
@@ -41,36 +41,6 @@ for key in root intermediate; do
 done
 printf 'engine %s\n' "$(docker info --format '{{.ID}}')"
 "#;
-
-/// Built once for all tests of this file, and not again while nothing that goes into it changes.
-async fn snapshot() -> PathBuf {
-    let provider = default_provider();
-    let output =
-        tokio::task::spawn_blocking(move || run(&["build", &provider, "--rehearse", "--reuse", "--json"]));
-    let output = output.await.unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    let events = stdout(&output);
-    let result: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
-    let file = PathBuf::from(result["record"].as_str().expect("the last event is the result"));
-    let (record, _) = Record::read(&file).unwrap();
-    check_record(&record);
-    let Snapshot::Disk { file: name, .. } = record.snapshot else { panic!("a rehearsal makes a disk") };
-    file.with_file_name(name)
-}
-
-fn check_record(record: &Record) {
-    assert_eq!(record.provider, default_provider());
-    assert!(
-        record.packages.contains_key("docker.io") && record.packages.len() > 200,
-        "{} packages",
-        record.packages.len()
-    );
-    assert!(
-        record.images.values().all(|image| image.digest.starts_with("sha256:")) && record.images.len() == 3
-    );
-    assert!(record.versions.packer.starts_with("1.") && record.depth_note.is_some());
-    assert!(record.steps.iter().any(|step| step.name == "packer" && step.seconds > 0.0));
-}
 
 async fn boot(disk: &Path) -> Buyer {
     let (cache, catalog) = (Cache::user().unwrap(), Catalog::embedded().unwrap());

@@ -36,6 +36,7 @@ programs() {
 		sfdisk fdisk
 		shellcheck shellcheck
 		ssh openssh-client
+		systemd-nspawn systemd-container
 		xorriso xorriso
 	END
 }

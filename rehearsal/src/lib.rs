@@ -5,7 +5,9 @@
 
 pub mod base;
 pub mod cache;
+pub mod cell;
 pub mod cloud;
+pub mod crowd;
 pub mod forward;
 pub mod front_door;
 pub mod images;

@@ -3,6 +3,8 @@
 //! There is no route out. What a machine is to reach (metadata, packages) listens inside; the processes that serve
 //! it live outside and hold sockets that were made here.
 
+mod port;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,6 +19,8 @@ use tokio::process::Command;
 
 use crate::need::Missing;
 use crate::process::{Job, run};
+
+pub use port::Port;
 
 /// The machine's public IPv4 address (RFC 5737).
 pub const MACHINE_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);

@@ -1,0 +1,54 @@
+//! Cells of the shared snapshot, each with its provider around it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use echora_rehearsal::cell::Cell;
+use echora_rehearsal::front_door::{FrontDoor, Login};
+use echora_rehearsal::metadata::{Metadata, setting_for};
+use echora_rehearsal::network::Network;
+use provider_profiles::Catalog;
+
+use super::default_provider;
+
+/// Far more than a first boot takes here.
+pub(crate) const BOOT: Duration = Duration::from_secs(180);
+
+/// A cell with all around it; what runs ends before what it runs in goes.
+pub(crate) struct Rented {
+    pub(crate) cell: Cell,
+    pub(crate) metadata: Metadata,
+    pub(crate) network: Network,
+}
+
+impl Rented {
+    /// Made and not started yet.
+    pub(crate) async fn make(snapshot: &Path) -> Self {
+        let catalog = Catalog::embedded().unwrap();
+        let entry = catalog.find(&default_provider()).unwrap();
+        let network = Network::create(&[]).await.unwrap();
+        let setting = setting_for(entry, Vec::new(), String::new(), BTreeMap::new());
+        let metadata = Metadata::serve(&network, &entry.fixture, setting).await.unwrap();
+        let cell = Cell::make(&network, snapshot, "i-1").await.unwrap();
+        Self { cell, metadata, network }
+    }
+
+    pub(crate) async fn login(&mut self, from: usize) -> Login {
+        self.cell.login(from, BOOT).await.unwrap()
+    }
+
+    /// The role of the account that a login opens.
+    pub(crate) async fn role(&self, login: &Login) -> anyhow::Result<String> {
+        FrontDoor::new(&self.network, &login.url).prove(login).await
+    }
+
+    /// Answers of the database, one a line.
+    pub(crate) async fn query(&self, question: &str) -> String {
+        let script = format!(
+            "cd /opt/echora && . ./.env && docker exec -e PGPASSWORD=\"$POSTGRES_PASSWORD\" echora-postgres \
+             psql -U echora -Atc \"{question}\""
+        );
+        self.cell.inside(&script).await.unwrap().trim().to_owned()
+    }
+}
