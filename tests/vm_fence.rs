@@ -19,7 +19,7 @@ async fn no_stranger_is_heard_before_the_owner_has_an_account() {
     for boot in 1..=BOOTS {
         let mut rented = Rented::make(&disk).await;
         let crowd = Crowd::start(&rented.network);
-        rented.cell.start().unwrap();
+        rented.start().await;
         rented.cell.wait_for("echora: [2/9]", 0, BOOT).await.unwrap();
         rented.cell.inside(WATCH).await.unwrap();
         // The line before the door opens: the owner's account is there.

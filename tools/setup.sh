@@ -30,6 +30,7 @@ programs() {
 		ip iproute2
 		make make
 		mmdebstrap mmdebstrap
+		nmap nmap
 		python3 python3
 		qemu-img qemu-utils
 		qemu-system-x86_64 qemu-system-x86

@@ -40,16 +40,15 @@ exec systemd-nspawn --quiet --boot --directory="$CELL/root" --network-namespace-
 pub struct Cell {
     // What runs ends before its network and its disk go.
     job: Option<Job>,
-    port: Port,
+    port: Option<Port>,
     folder: tempfile::TempDir,
 }
 
 impl Cell {
-    /// Makes a cell in `network` from a snapshot, as a machine of id `id`; it is not started yet.
-    pub async fn make(network: &Network, snapshot: &Path, id: &str) -> Result<Self> {
+    /// Makes a cell from a snapshot, as a machine of id `id`; it is not started yet.
+    pub async fn make(snapshot: &Path, id: &str) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for the cell")?;
-        let port = network.port().await?;
-        let cell = Self { job: None, port, folder };
+        let cell = Self { job: None, port: None, folder };
         for name in ["root", "files"] {
             std::fs::create_dir(cell.path(name)).context("cannot make the cell's folders")?;
         }
@@ -71,30 +70,34 @@ impl Cell {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).context("cannot set a mode")
     }
 
-    /// Powers it on.
-    pub fn start(&mut self) -> Result<()> {
-        self.start_in(&mut Command::new("unshare"))
+    /// Powers it on in `network`. Its network card is a new one with nothing set: no rule of an earlier run is left.
+    pub async fn start(&mut self, network: &Network) -> Result<()> {
+        self.start_in(network, &mut Command::new("unshare")).await
     }
 
     /// Powers it on, `command` being what `unshare` is called by: a place to set limits.
-    pub fn start_in(&mut self, command: &mut Command) -> Result<()> {
+    pub async fn start_in(&mut self, network: &Network, command: &mut Command) -> Result<()> {
+        self.cut().await?;
+        let port = network.port().await?;
         let log = std::fs::File::create(self.path("log")).context("cannot write the cell's log")?;
         let errors = log.try_clone().context("cannot write the cell's log")?;
         // With the first process of its process namespace goes all that ever runs in the cell.
         command.args(["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         command.args(["sh", "-c", START, "cell"]);
-        command.env("CELL", self.folder.path()).env("NAMESPACE", self.port.namespace());
+        command.env("CELL", self.folder.path()).env("NAMESPACE", port.namespace());
         command.env("OFFSET", PARTITION_OFFSET.to_string()).stdout(log).stderr(errors);
+        self.port = Some(port);
         self.job = Some(Job::start(command, "systemd-nspawn")?);
         Ok(())
     }
 
     /// Ends everything in it at once.
     pub async fn cut(&mut self) -> Result<()> {
-        match self.job.take() {
-            Some(job) => job.kill().await,
-            None => Ok(()),
+        if let Some(job) = self.job.take() {
+            job.kill().await?;
         }
+        self.port = None;
+        Ok(())
     }
 
     /// Whether its first process runs.
@@ -118,6 +121,23 @@ impl Cell {
     /// What `script` prints, run by sh as root in the cell.
     pub async fn inside(&self, script: &str) -> Result<String> {
         run(&mut self.shell(script)?, "a look into the cell", ASK).await
+    }
+
+    /// Waits until its systemd has started all that it starts.
+    pub async fn settled(&mut self, deadline: Duration) -> Result<()> {
+        let end = Instant::now() + deadline;
+        loop {
+            // `degraded` is settled, too: a unit of hardware that is not there.
+            if let Ok(mut command) = self.shell("systemctl is-system-running --wait || true")
+                && run(&mut command, "a look into the cell", deadline)
+                    .await
+                    .is_ok_and(|text| ["running", "degraded"].contains(&text.trim()))
+            {
+                return Ok(());
+            }
+            ensure!(self.runs()? && Instant::now() < end, "the cell did not come up");
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// All that the console has shown.

@@ -17,4 +17,5 @@ pub mod mirror;
 pub mod need;
 pub mod network;
 pub mod process;
+pub mod scan;
 pub mod tools;

@@ -30,12 +30,26 @@ impl Rented {
         let network = Network::create(&[]).await.unwrap();
         let setting = setting_for(entry, Vec::new(), String::new(), BTreeMap::new());
         let metadata = Metadata::serve(&network, &entry.fixture, setting).await.unwrap();
-        let cell = Cell::make(&network, snapshot, "i-1").await.unwrap();
+        let cell = Cell::make(snapshot, "i-1").await.unwrap();
         Self { cell, metadata, network }
+    }
+
+    /// Powers it on.
+    pub(crate) async fn start(&mut self) {
+        self.cell.start(&self.network).await.unwrap();
     }
 
     pub(crate) async fn login(&mut self, from: usize) -> Login {
         self.cell.login(from, BOOT).await.unwrap()
+    }
+
+    /// Waits until a login works.
+    pub(crate) async fn wait_for_site(&self, login: &Login) {
+        let end = tokio::time::Instant::now() + BOOT;
+        while let Err(error) = self.role(login).await {
+            assert!(tokio::time::Instant::now() < end, "the site did not come back: {error:#}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The role of the account that a login opens.

@@ -27,7 +27,9 @@ impl Network {
         let port = Port { namespace: Namespace::add().await? };
         let (cloud, machine) = (self.namespace.name.as_str(), port.namespace.name.as_str());
         let (v4, v6) = (format!("{MACHINE_V4}/24"), format!("{MACHINE_V6}/64"));
-        let (gateway, plug) = (GATEWAY_V4.to_string(), format!("port{}", std::process::id()));
+        // One that is taken away is gone a moment later: each has a name of its own.
+        let plug = format!("cell{}", machine.rsplit('-').next().unwrap_or_default());
+        let gateway = GATEWAY_V4.to_string();
         let steps: &[(&str, &[&str])] = &[
             (
                 cloud,

@@ -1,0 +1,234 @@
+//! The machine's network as a stranger in it sees it: packets that go through, not rules that are listed.
+
+mod support;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use echora_rehearsal::network::{GATEWAY_V4, MACHINE_V4, MACHINE_V6, Network};
+use echora_rehearsal::scan;
+use support::cell::{BOOT, Rented};
+use support::snapshot::snapshot;
+
+/// A sample: below, in and above the range for voice, and what is often open.
+const UDP: [u16; 10] = [53, 68, 123, 161, 5353, 9999, 10000, 30000, 59999, 60000];
+const SERVED: [u16; 3] = [22, 80, 443];
+const SIDES: [IpAddr; 2] = [IpAddr::V4(MACHINE_V4), IpAddr::V6(MACHINE_V6)];
+
+/// Until the web server listens, its ports are refused and not dropped.
+async fn nothing_else_answers(network: &Network, when: &str) {
+    for side in SIDES {
+        let ports = scan::tcp(network, side).await.unwrap();
+        println!("{when}, {side}: {ports:?}");
+        assert!(ports.keys().all(|port| SERVED.contains(port)), "{when}, {side}: {ports:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_ssh_the_site_and_voice_answer() {
+    let disk = snapshot().await;
+    let mut rented = Rented::make(&disk).await;
+    // All that is open before the stack has ever been started.
+    rented
+        .cell
+        .put(
+            "etc/systemd/system/echora-firstboot.service.d/hold.conf",
+            "[Unit]\nConditionPathExists=/run/go\n",
+            0o644,
+        )
+        .unwrap();
+    rented.start().await;
+    rented.cell.settled(BOOT).await.unwrap();
+    nothing_else_answers(&rented.network, "before first boot").await;
+
+    let boot = async {
+        rented.cell.inside("touch /run/go; systemctl start --no-block echora-firstboot").await.unwrap();
+    };
+    tokio::join!(boot, nothing_else_answers(&rented.network, "during first boot"));
+    let login = rented.login(0).await;
+    check_finished(&rented, "after first boot").await;
+
+    // The network card of a machine that starts again has no rule left; what it has then came from its disk.
+    rented.start().await;
+    rented.cell.settled(BOOT).await.unwrap();
+    rented.wait_for_site(&login).await;
+    check_finished(&rented, "after a reboot").await;
+}
+
+async fn check_finished(rented: &Rented, when: &str) {
+    nothing_else_answers(&rented.network, when).await;
+    for side in SIDES {
+        for port in [80, 443] {
+            assert!(
+                reaches(&rented.network, SocketAddr::new(side, port)).await,
+                "{when}: {side}:{port} is shut"
+            );
+        }
+        wait_for_ssh(&rented.network, side).await;
+        let answers = scan::udp(&rented.network, side, &UDP).await.unwrap();
+        let answers: Vec<u16> = answers.into_keys().collect();
+        println!("{when}, {side}: UDP {answers:?}");
+        assert_eq!(answers, [10000, 30000, 59999], "{when}, {side}: UDP that is let through");
+    }
+    let listening = rented.cell.inside("ss -ltnH; pid=$(docker inspect -f '{{.State.Pid}}' echora-postgres); nsenter -t $pid -n ss -ltnH").await;
+    let listening = listening.unwrap();
+    assert!(!listening.contains(":5432") && listening.contains("127.0.0.1:3000"), "{listening}");
+    limit_holds(rented).await;
+}
+
+/// A scan keeps asking port 22 whether the machine is still there, and so uses up what a person is allowed.
+async fn wait_for_ssh(network: &Network, side: IpAddr) {
+    let end = tokio::time::Instant::now() + BOOT;
+    while !reaches(network, SocketAddr::new(side, 22)).await {
+        assert!(tokio::time::Instant::now() < end, "{side}: port 22 stays shut");
+        tokio::time::sleep(Duration::from_secs(7)).await;
+    }
+}
+
+/// Six connections in half a minute are enough for a person.
+async fn limit_holds(rented: &Rented) {
+    let mut reached = 0;
+    for _ in 0..12 {
+        reached += usize::from(reaches(&rented.network, SocketAddr::new(SIDES[0], 22)).await);
+    }
+    assert!(reached <= 6, "{reached} of 12 connections to port 22 went through");
+}
+
+async fn reaches(network: &Network, target: SocketAddr) -> bool {
+    let connect = async move || {
+        let attempt = tokio::net::TcpStream::connect(target);
+        Ok(matches!(tokio::time::timeout(Duration::from_millis(700), attempt).await, Ok(Ok(_))))
+    };
+    network.inside(connect).await.unwrap()
+}
+
+/// A database that somebody publishes on all addresses, as is done every day.
+const STRAY: &str = "docker run --detach --restart=always --name stray -p 8080:5432 -e POSTGRES_PASSWORD=stray \
+                     echora/postgres:installed >/dev/null";
+const STRAY_IS_UP: &str = "until bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080' 2>/dev/null && docker exec stray pg_isready -q; do sleep 0.2; done";
+
+/// Who asks the metadata service, and whether it may. Users of the host, then containers in the host's network and on
+/// a bridge, as root and as others.
+const ASKERS: [(&str, &str, bool); 9] = [
+    ("root of the host", "bash -c 'ASK'", true),
+    ("the app's user", "setpriv --reuid=10001 --regid=10001 --clear-groups bash -c 'ASK'", false),
+    ("the web server's user", "setpriv --reuid=10002 --regid=10002 --clear-groups bash -c 'ASK'", false),
+    ("nobody", "setpriv --reuid=65534 --regid=65534 --clear-groups bash -c 'ASK'", false),
+    (
+        "an app in a container",
+        "docker run --rm --network host --user 10001 --entrypoint bash IMAGE -c 'ASK'",
+        false,
+    ),
+    (
+        "a web server in a container",
+        "docker run --rm --network host --user 10002 --entrypoint bash IMAGE -c 'ASK'",
+        false,
+    ),
+    (
+        "a database in a container",
+        "docker run --rm --network host --user 999 --entrypoint bash IMAGE -c 'ASK'",
+        false,
+    ),
+    ("root of a container", "docker run --rm --entrypoint bash IMAGE -c 'ASK'", false),
+    ("somebody in a container", "docker run --rm --user 1234 --entrypoint bash IMAGE -c 'ASK'", false),
+];
+const PLACES: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
+
+async fn check_metadata(rented: &Rented, when: &str) {
+    for place in PLACES {
+        for (who, how, may) in ASKERS {
+            let ask = format!("exec 3<>/dev/tcp/{place}/80");
+            let script = how.replace("ASK", &ask).replace("IMAGE", "echora/postgres:installed");
+            // A timeout is a refusal, too.
+            let script = format!("if timeout 5 {script} 2>/dev/null; then echo yes; else echo no; fi");
+            let got = rented.cell.inside(&script).await.unwrap();
+            assert_eq!(got.trim() == "yes", may, "{when}: {who} at {place}");
+        }
+    }
+}
+
+/// A second metadata address, which one provider has for IPv6.
+async fn serve_ipv6_metadata(rented: &Rented) -> tokio::net::TcpListener {
+    let mut command = tokio::process::Command::new("ip");
+    command.args([
+        "-netns",
+        rented.network.namespace(),
+        "address",
+        "add",
+        "fd00:ec2::254/128",
+        "dev",
+        "cloud0",
+        "nodad",
+    ]);
+    assert!(command.status().await.unwrap().success());
+    rented.network.listen("[fd00:ec2::254]:80".parse().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn docker_opens_nothing_and_nobody_but_root_asks_for_metadata() {
+    let disk = snapshot().await;
+    let mut rented = Rented::make(&disk).await;
+    let _metadata = serve_ipv6_metadata(&rented).await;
+    rented.start().await;
+    let login = rented.login(0).await;
+    rented.cell.inside(STRAY).await.unwrap();
+
+    let rounds = [
+        "true",
+        "systemctl restart docker",
+        "systemctl restart ufw",
+        "ufw reload",
+        "systemctl restart ufw && systemctl restart docker",
+        "systemctl restart docker && systemctl restart ufw",
+        "ufw disable && ufw --force enable",
+    ];
+    for round in rounds {
+        rented.cell.inside(&format!("{round} && {STRAY_IS_UP}")).await.unwrap();
+        rented.wait_for_site(&login).await;
+        for side in SIDES {
+            assert!(
+                !reaches(&rented.network, SocketAddr::new(side, 8080)).await,
+                "after {round}: {side} is open"
+            );
+            assert!(
+                reaches(&rented.network, SocketAddr::new(side, 443)).await,
+                "after {round}: {side} is shut"
+            );
+        }
+        check_metadata(&rented, round).await;
+    }
+
+    // The way that the documentation names opens it, and nothing else did: without the rules it is open.
+    let stray = SocketAddr::new(SIDES[0], 8080);
+    rented.cell.inside("ufw route allow proto tcp from any to any port 5432").await.unwrap();
+    assert!(reaches(&rented.network, stray).await, "ufw route allow opens a published port");
+    rented.cell.inside("ufw route delete allow proto tcp from any to any port 5432").await.unwrap();
+    assert!(!reaches(&rented.network, stray).await);
+    rented.cell.inside("iptables -F DOCKER-USER").await.unwrap();
+    assert!(reaches(&rented.network, stray).await, "it is the rules that keep it shut");
+}
+
+/// ACME for the web server, link previews for the app, names for both, and packages for the system.
+#[tokio::test]
+async fn what_the_product_needs_gets_out() {
+    let disk = snapshot().await;
+    let mut rented = Rented::make(&disk).await;
+    let (web, packages) =
+        (SocketAddr::new(GATEWAY_V4.into(), 443), SocketAddr::new("2001:db8::1".parse().unwrap(), 80));
+    let _listeners =
+        (rented.network.listen(web).await.unwrap(), rented.network.listen(packages).await.unwrap());
+    rented.start().await;
+    rented.login(0).await;
+    for (user, target) in [(10001, web), (10002, web), (0, packages), (10002, packages)] {
+        let script = format!(
+            "timeout 5 setpriv --reuid={user} --regid={user} --clear-groups bash -c 'exec 3<>/dev/tcp/{}/{}'",
+            target.ip(),
+            target.port()
+        );
+        rented
+            .cell
+            .inside(&script)
+            .await
+            .unwrap_or_else(|error| panic!("user {user} to {target}: {error:#}"));
+    }
+}
