@@ -13,15 +13,16 @@ use crate::engine;
 use crate::environment::Environment;
 use crate::fence::{self, Going};
 use crate::files;
-use crate::inputs::{self, Inputs};
+use crate::inputs::Inputs;
 use crate::instance::Instance;
 use crate::login::LoginBlock;
-use crate::metadata::{Client, Patience};
 use crate::owner::Backend;
 use crate::secrets::{self, Owner};
+use crate::settings::{self, Kept};
 use crate::state::{State, instance_id};
 use crate::system::System;
 
+mod ask;
 mod door;
 
 const STEPS: usize = 9;
@@ -68,9 +69,10 @@ impl Boot<'_> {
         let id = instance_id(self.system);
         self.state = State::read(self.system)?;
         if self.state.finished && self.state.instance == id {
-            // A power cut between the marker and this removal leaves it.
-            return files::remove(&self.system.owner());
+            self.forget_secrets()?;
+            return settings::refuse_late(&self.system.settings);
         }
+        Kept::remember(self.system, &self.system.settings)?;
         let cloned_from = (self.state.finished && self.state.instance != id).then(|| self.state.clone());
         self.open_state(id, cloned_from.as_ref())?;
 
@@ -83,7 +85,8 @@ impl Boot<'_> {
         compose::start(self.system, &["caddy", "postgres"])?;
 
         self.begin("metadata", "asking the provider who this machine is");
-        let (instance, inputs) = self.ask();
+        let (instance, inputs) = self.ask(cloned_from.as_ref());
+        self.state.inputs.clone_from(&inputs.used);
 
         self.begin("secrets", "making secrets");
         self.write_environment(&instance, &inputs)?;
@@ -108,7 +111,7 @@ impl Boot<'_> {
         caddy::write(self.system, Gate::Site, inputs.domain.as_deref(), &instance)?;
         compose::reload_caddy(self.system)?;
         let url = url(inputs.domain.as_deref(), &instance);
-        door::check(&url)?;
+        door::check(self.system, &url)?;
 
         self.begin("print", "printing the login");
         self.state.url.clone_from(&url);
@@ -157,41 +160,6 @@ impl Boot<'_> {
         self.state = State { instance: id, version: env!("CARGO_PKG_VERSION").into(), ..State::default() };
         // A copy that is cut off must still be known as one: its original's state stays until its own marker.
         if cloned_from.is_none() { self.state.write(self.system) } else { Ok(()) }
-    }
-
-    /// Metadata and inputs. A service that fails makes the boot degraded and loud, never dead.
-    fn ask(&self) -> (Instance, Inputs) {
-        self.compare_vendor();
-        let base = self.system.metadata.as_deref();
-        let mut client = Client::new(&self.plan.metadata, base, Patience::default());
-        let told = client.instance();
-        let variables = told.is_ok().then_some(&mut client);
-        let instance = told.unwrap_or_else(|error| {
-            self.console.say(&format!("WARNING: {error:#}"));
-            self.console
-                .say("WARNING: going on with the address of the default route; it may not be the public one");
-            Instance::of_default_route()
-        });
-        let file = files::read(&self.system.config()).unwrap_or_else(|error| {
-            self.console.say(&format!("WARNING: {error:#}"));
-            None
-        });
-        let (inputs, problems) = inputs::read(file.as_deref(), &self.plan.inputs, variables);
-        for problem in problems {
-            self.console.say(&format!("WARNING: {problem}"));
-        }
-        (instance, inputs)
-    }
-
-    /// The image says which provider it is for; a machine of another one still comes up, and says so.
-    fn compare_vendor(&self) {
-        let vendor =
-            files::read(&self.system.path("/sys/class/dmi/id/sys_vendor")).ok().flatten().unwrap_or_default();
-        let vendor = vendor.trim();
-        if !vendor.is_empty() && !self.plan.dmi_vendors.iter().any(|known| known == vendor) {
-            self.console
-                .say(&format!("WARNING: this image is for {}, the machine is {vendor}", self.plan.name));
-        }
     }
 
     /// What must be there before anything starts; what is there stays.
@@ -259,20 +227,26 @@ impl Boot<'_> {
         Ok(())
     }
 
+    /// From the marker on the login is the operator's to keep. A power cut after it leaves this to the next boot.
+    fn forget_secrets(&self) -> Result<()> {
+        files::remove(&self.system.owner())?;
+        files::remove(&self.system.settings_file())
+    }
+
     fn finish(&mut self) -> Result<()> {
         self.close();
         self.state.finished = true;
         self.state.identity = clone::identity(self.system)?;
         self.state.write(self.system)?;
-        // From now on the login is the operator's to keep.
-        files::remove(&self.system.owner())?;
+        self.forget_secrets()?;
         let seconds: f64 = self.state.seconds.values().sum();
         self.console.say(&format!("ready after {} s", Duration::from_secs_f64(seconds).as_secs()));
         Ok(())
     }
 }
 
-fn plan(system: &System) -> Result<GuestPlan> {
+/// The plan that was baked into this image.
+pub(crate) fn plan(system: &System) -> Result<GuestPlan> {
     let path = system.plan();
     let text = files::read(&path)?
         .with_context(|| format!("{} is missing: this image is not complete", path.display()))?;

@@ -58,7 +58,8 @@ pub(crate) fn wait_for_app(system: &System) -> Result<()> {
 }
 
 fn wait(system: &System, name: &str, is_ready: impl Fn(&Container) -> bool) -> Result<()> {
-    let end = Instant::now() + UP;
+    let wait = system.at_most(UP);
+    let end = Instant::now() + wait;
     let mut first = None;
     loop {
         let container = engine::container(system, name)?.with_context(|| format!("there is no {name}"))?;
@@ -71,7 +72,7 @@ fn wait(system: &System, name: &str, is_ready: impl Fn(&Container) -> bool) -> R
             bail!("{name} has ended {restarts} times");
         }
         if Instant::now() > end {
-            bail!("{name} is {} after {} s", container.status, UP.as_secs());
+            bail!("{name} is {} after {} s", container.status, wait.as_secs());
         }
         thread::sleep(PAUSE);
     }

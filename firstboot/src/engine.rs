@@ -29,7 +29,7 @@ pub(crate) struct Container {
 
 /// Waits until the engine answers.
 pub(crate) fn wait(system: &System) -> Result<()> {
-    let end = Instant::now() + COMES_UP;
+    let end = Instant::now() + system.at_most(COMES_UP);
     loop {
         match get(system, "/_ping") {
             Ok((200, _)) => return Ok(()),

@@ -6,6 +6,7 @@
 pub mod boot;
 pub mod login;
 pub mod ready;
+pub mod settings;
 
 mod caddy;
 mod clone;

@@ -1,16 +1,22 @@
 //! The guest binary: one program that goes by several names.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use echora_firstboot::{System, boot, ready};
+use anyhow::bail;
+use echora_firstboot::{System, boot, ready, settings};
 
 const HELP: &str = "\
 echora-firstboot: sets up this server at its first boot
 
-Usage: echora-firstboot [boot]    set up what is not set up yet; safe to run again
-       echora-firstboot ready     exit 0 when the backend answers and reaches its database
+Usage: echora-firstboot [boot]     set up what is not set up yet; safe to run again
+       echora-firstboot configure  keep the settings of a deployment script's environment for first boot
+       echora-firstboot ready      exit 0 when the backend answers and reaches its database
        echora-firstboot --version
+
+Settings of boot, stronger than /etc/echora/config.toml and the provider's variables:
+  --set NAME=VALUE      domain, email, admin_username, admin_email, server_name or registration
+  --password-file FILE  the owner's password; - reads it from stdin
 
 Examples:
   systemctl start echora-firstboot    run it as the system does
@@ -21,13 +27,14 @@ Examples:
 fn main() -> ExitCode {
     let outcome = match command() {
         Ok(Command::Boot(system)) => boot::boot(&system),
+        Ok(Command::Configure(system)) => settings::configure(&system),
         Ok(Command::Ready) => ready::ready(),
         Ok(Command::Print(text)) => {
             println!("{text}");
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("error: {error}\nhint: see echora-firstboot --help");
+            eprintln!("error: {error:#}\nhint: see echora-firstboot --help");
             return ExitCode::from(2);
         }
     };
@@ -40,14 +47,15 @@ fn main() -> ExitCode {
 
 enum Command {
     Boot(System),
+    Configure(System),
     Ready,
     Print(String),
 }
 
-fn command() -> Result<Command, lexopt::Error> {
+fn command() -> anyhow::Result<Command> {
     use lexopt::prelude::{Long, Short, Value, ValueExt};
     let mut system = System::default();
-    let mut ready = false;
+    let mut make: fn(System) -> Command = Command::Boot;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -55,21 +63,23 @@ fn command() -> Result<Command, lexopt::Error> {
                 return Ok(Command::Print(format!("echora-firstboot {}", env!("CARGO_PKG_VERSION"))));
             }
             Long("help") | Short('h') => return Ok(Command::Print(HELP.to_owned())),
-            // For tests: another root folder, another address for the metadata service and the backend.
+            Long("set") => system.settings.assign(&arguments.value()?.string()?)?,
+            Long("password-file") => system.settings.read_password(&arguments.value()?.string()?)?,
+            // For tests: another root folder, another address for the metadata service and the backend, shorter waits.
             Long("root") => system.root = arguments.value()?.into(),
             Long("metadata") => system.metadata = Some(arguments.value()?.string()?),
             Long("backend") => system.backend = arguments.value()?.string()?,
-            Value(word) => match word.to_str() {
-                Some("boot") => ready = false,
-                Some("ready") => ready = true,
-                _ => return Err(unknown(&word)),
-            },
-            _ => return Err(argument.unexpected()),
+            Long("longest") => system.longest = Some(Duration::from_millis(arguments.value()?.parse()?)),
+            Value(word) => {
+                make = match word.to_str() {
+                    Some("boot") => Command::Boot,
+                    Some("configure") => Command::Configure,
+                    Some("ready") => |_| Command::Ready,
+                    _ => bail!("unknown command {}", word.display()),
+                }
+            }
+            _ => return Err(argument.unexpected().into()),
         }
     }
-    Ok(if ready { Command::Ready } else { Command::Boot(system) })
-}
-
-fn unknown(word: &OsString) -> lexopt::Error {
-    lexopt::Error::Custom(format!("unknown command {}", word.display()).into())
+    Ok(make(system))
 }

@@ -11,6 +11,8 @@ use ureq::Agent;
 
 use crate::document::Node;
 use crate::instance::Instance;
+use crate::settings::without_line_end;
+use crate::system::System;
 
 /// How long to try, on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,17 @@ impl Default for Patience {
             total: Duration::from_secs(60),
             attempt: Duration::from_secs(5),
             pause: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Patience {
+    /// This patience within the longest wait of `system`.
+    pub(crate) fn at_most(self, system: &System) -> Self {
+        Self {
+            total: system.at_most(self.total),
+            attempt: system.at_most(self.attempt),
+            pause: system.at_most(self.pause),
         }
     }
 }
@@ -96,8 +109,8 @@ impl<'a> Client<'a> {
 
     /// One value by its path: any settled reply but a 200 with a body is unset.
     pub fn variable(&mut self, path: &str, headers: &BTreeMap<String, String>) -> Result<Option<String>> {
-        match self.get(path, headers, &|body| Ok(body.trim().to_owned())) {
-            Ok(text) => Ok(text.filter(|text| !text.is_empty())),
+        match self.get(path, headers, &|body| Ok(without_line_end(body).to_owned())) {
+            Ok(text) => Ok(text.filter(|text| !text.trim().is_empty())),
             Err(error) => match error.downcast_ref::<Status>() {
                 Some(status) if !self.should_retry(status.0) => Ok(None),
                 _ => Err(error),

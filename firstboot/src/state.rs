@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::inputs::Used;
 use crate::system::System;
 
 /// `/var/lib/echora/state.json`.
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) identity: BTreeMap<String, String>,
     /// Where the site is.
     pub(crate) url: String,
+    /// What was used of each setting and where it came from; secrets are masked.
+    pub(crate) inputs: BTreeMap<String, Used>,
 }
 
 impl State {

@@ -1,6 +1,9 @@
 //! Where things are; tests put them elsewhere.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::settings::Settings;
 
 /// The machine that is set up.
 #[derive(Debug, Clone)]
@@ -11,17 +14,32 @@ pub struct System {
     pub metadata: Option<String>,
     /// The backend's address, on loopback.
     pub backend: String,
+    /// Settings of the command line.
+    pub settings: Settings,
+    /// The longest that anything is waited for; `None` leaves every wait its own deadline.
+    pub longest: Option<Duration>,
 }
 
 impl Default for System {
     fn default() -> Self {
-        Self { root: "/".into(), metadata: None, backend: "http://127.0.0.1:3000".into() }
+        Self {
+            root: "/".into(),
+            metadata: None,
+            backend: "http://127.0.0.1:3000".into(),
+            settings: Settings::default(),
+            longest: None,
+        }
     }
 }
 
 impl System {
     pub(crate) fn path(&self, absolute: &str) -> PathBuf {
         self.root.join(Path::new(absolute).strip_prefix("/").unwrap_or(Path::new(absolute)))
+    }
+
+    /// `wait`, or the longest that anything is waited for here.
+    pub(crate) fn at_most(&self, wait: Duration) -> Duration {
+        self.longest.map_or(wait, |longest| wait.min(longest))
     }
 
     pub(crate) fn plan(&self) -> PathBuf {
@@ -62,6 +80,11 @@ impl System {
     /// The owner's account between its making and the end of the boot.
     pub(crate) fn owner(&self) -> PathBuf {
         self.path("/var/lib/echora/owner.json")
+    }
+
+    /// Settings that were handed in, until they are used.
+    pub(crate) fn settings_file(&self) -> PathBuf {
+        self.path("/var/lib/echora/settings.toml")
     }
 
     /// How far the database has come: `begun` or `made`.

@@ -5,11 +5,14 @@ use std::fs;
 
 use provider_profiles::{Catalog, InputSource, Instance};
 use support::checks::{
-    CONFIG, CREDENTIALS, IDENTITY, INSTANCE, OWNER, SITES, assert_failed_loudly, assert_is_a_good_copy,
+    CREDENTIALS, IDENTITY, INSTANCE, OWNER, SITES, assert_failed_loudly, assert_is_a_good_copy,
     assert_is_set_up, treasure,
 };
 use support::machine::{Machine, Spoil, any_provider};
 
+mod cases {
+    mod inputs;
+}
 mod support {
     pub(crate) mod backend;
     pub(crate) mod checks;
@@ -23,12 +26,6 @@ mod support {
 /// Whether what a line of the journal tells was done while visitors met `gate`.
 fn is_done_behind(line: &str, gate: &str, call: &str) -> bool {
     line.strip_prefix(gate).is_some_and(|rest| rest.contains(call))
-}
-
-fn configure(machine: &Machine, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    machine.put(CONFIG, text);
-    fs::set_permissions(machine.path(CONFIG), fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 #[test]
@@ -94,8 +91,7 @@ fn wherever_it_is_cut_off_the_next_boot_ends_the_work() {
         let mut number = 1;
         loop {
             let machine = Machine::new();
-            configure(
-                &machine,
+            machine.configure(
                 "domain = 'chat.example.org'\nserver_name = 'Ours'\nregistration = 'invite_only'\n",
             );
             machine.journal.kill(when, number);
@@ -232,8 +228,7 @@ fn a_failing_engine_is_told_and_the_next_boot_goes_on() {
 #[test]
 fn a_buyers_settings_are_used() {
     let machine = Machine::new();
-    configure(
-        &machine,
+    machine.configure(
         "domain = 'chat.example.org'\nadmin_username = 'eve'\nadmin_password = 'correct horse battery'\n\
          server_name = 'Our place'\nregistration = 'invite_only'\n",
     );
@@ -263,7 +258,7 @@ fn bad_settings_are_named_and_do_not_stop_the_boot() {
     ];
     for (text, named) in bad {
         let machine = Machine::new();
-        configure(&machine, text);
+        machine.configure(text);
         machine.boot_well();
         assert_is_set_up(&machine);
         let console = machine.console();
@@ -327,7 +322,7 @@ fn a_machine_with_ipv6_alone_is_reached_by_it() {
 /// A machine that was set up, snapshotted and started as another one.
 fn copy() -> Machine {
     let machine = Machine::new();
-    configure(&machine, "server_name = 'Ours'\n");
+    machine.configure("server_name = 'Ours'\n");
     machine.boot_well();
     machine.journal.calm();
     machine.clear_consoles();

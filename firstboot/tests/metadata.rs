@@ -280,7 +280,7 @@ fn a_variable_that_is_refused_or_empty_is_unset_and_one_that_is_late_is_waited_f
         (403, "", None, 1),
         (204, "", None, 1),
         (200, " \n", None, 1),
-        (200, " x\n", Some("x"), 1),
+        (200, " x\n", Some(" x"), 1),
         (503, "", Some("y"), 2),
     ];
     for (status, body, wanted, requests) in replies {

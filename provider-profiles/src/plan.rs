@@ -159,7 +159,8 @@ pub enum InputSource {
         /// The longest name that the provider takes, in characters.
         name_limit: u32,
     },
-    /// Environment variables of a deployment script, the setting's name in upper case.
+    /// Environment variables of a deployment script that runs `echora-firstboot configure`, the setting's name in
+    /// upper case.
     Environment {
         /// Put before the name.
         #[serde(default)]

@@ -8,14 +8,15 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::command::run;
+use crate::system::System;
 
 /// A certificate of Caddy's own CA is made in milliseconds, on a slow machine in seconds.
 const DEADLINE: Duration = Duration::from_secs(120);
 const ASK: Duration = Duration::from_secs(40);
 
 /// Waits until the site answers at `url` on this machine: the app's health, and a login that is refused by it.
-pub(super) fn check(url: &str) -> Result<()> {
-    let end = Instant::now() + DEADLINE;
+pub(super) fn check(system: &System, url: &str) -> Result<()> {
+    let end = Instant::now() + system.at_most(DEADLINE);
     loop {
         match look(url) {
             Ok(()) => return Ok(()),

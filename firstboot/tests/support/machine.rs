@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::backend::App;
+use super::checks::CONFIG;
 use super::engine::Engine;
 use super::http::{Answer, Server};
 use super::journal::Journal;
@@ -128,6 +129,12 @@ impl Machine {
         fs::write(path, content).unwrap();
     }
 
+    /// Writes the operator's settings as user-data does.
+    pub(crate) fn configure(&self, text: &str) {
+        self.put(CONFIG, text);
+        fs::set_permissions(self.path(CONFIG), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
     /// The content of a file; empty when there is none.
     pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_default()
@@ -139,11 +146,21 @@ impl Machine {
 
     /// Boots to the end of the program, however that comes.
     pub(crate) fn boot(&self) -> Run {
+        self.run(self.command(&[]))
+    }
+
+    /// The binary with this machine as its world, not yet started.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.journal.launcher(env!("CARGO_BIN_EXE_echora-firstboot"));
-        command.arg("--root").arg(self.root.path());
+        command.args(words).arg("--root").arg(self.root.path());
         command.args(["--metadata", &self.provider.server.base, "--backend", &self.backend.base]);
+        command.env_clear().env("PATH", self.journal.programs()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command of this machine to its end.
+    pub(crate) fn run(&self, mut command: Command) -> Run {
         let (out, err) = (self.path("/journal/stdout"), self.path("/journal/stderr"));
-        command.env("PATH", self.journal.programs()).stdin(Stdio::null());
         command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
         let mut child = command.spawn().unwrap();
         let end = Instant::now() + FOR_EVER;

@@ -1,0 +1,73 @@
+//! The machine's questions: who am I, and what does the buyer want?
+
+use anyhow::Result;
+
+use super::Boot;
+use crate::files;
+use crate::inputs::{self, Giver, Inputs, Source, source};
+use crate::instance::Instance;
+use crate::metadata::{Client, Patience};
+use crate::settings::Kept;
+use crate::state::State;
+
+impl Boot<'_> {
+    /// Metadata and inputs. A service that fails makes the boot degraded and loud, never dead.
+    pub(super) fn ask(&self, original: Option<&State>) -> (Instance, Inputs) {
+        self.compare_vendor();
+        let base = self.system.metadata.as_deref();
+        let patience = Patience::default().at_most(self.system);
+        let mut client = Client::new(&self.plan.metadata, base, patience);
+        let told = client.instance();
+        let answers = told.is_ok();
+        let instance = told.unwrap_or_else(|error| {
+            self.warn(&format!("{error:#}"));
+            self.warn("going on with the address of the default route; it may not be the public one");
+            Instance::of_default_route()
+        });
+        let mut problems = Vec::new();
+        let mut givers = self.own_givers(&mut problems);
+        if answers {
+            // One service, one client: of several lists of variables the first counts.
+            let list = self.plan.inputs.iter().find(|input| source::is_metadata(input));
+            givers.extend(list.and_then(|input| source::metadata(input, &mut client)));
+        }
+        givers.extend(original.map(|state| source::original(&state.inputs)));
+        let (inputs, more) = inputs::choose(&mut givers);
+        for problem in problems.iter().chain(&more) {
+            self.warn(problem);
+        }
+        (instance, inputs)
+    }
+
+    /// What lies on this machine: settings that were handed in, and the operator's file.
+    fn own_givers(&self, problems: &mut Vec<String>) -> Vec<Giver<'static>> {
+        let kept = Self::or_nothing(Kept::read(self.system), problems);
+        let text = Self::or_nothing(files::read(&self.system.config()), problems);
+        let (command_line, provider) = kept.into_parts();
+        let mut givers = vec![source::handed(Source::CommandLine, command_line, problems)];
+        givers.extend(text.map(|text| source::file(&text, problems)));
+        givers.push(source::handed(Source::Provider, provider, problems));
+        givers
+    }
+
+    fn or_nothing<T: Default>(read: Result<T>, problems: &mut Vec<String>) -> T {
+        read.unwrap_or_else(|error| {
+            problems.push(format!("{error:#}"));
+            T::default()
+        })
+    }
+
+    /// The image says which provider it is for; a machine of another one still comes up, and says so.
+    fn compare_vendor(&self) {
+        let vendor =
+            files::read(&self.system.path("/sys/class/dmi/id/sys_vendor")).ok().flatten().unwrap_or_default();
+        let vendor = vendor.trim();
+        if !vendor.is_empty() && !self.plan.dmi_vendors.iter().any(|known| known == vendor) {
+            self.warn(&format!("this image is for {}, the machine is {vendor}", self.plan.name));
+        }
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        self.console.say(&format!("WARNING: {text}"));
+    }
+}
