@@ -17,20 +17,21 @@ use crate::inputs::Inputs;
 use crate::instance::Instance;
 use crate::login::LoginBlock;
 use crate::owner::Backend;
+use crate::ports;
 use crate::secrets::{self, Owner};
 use crate::settings::{self, Kept};
-use crate::state::{State, instance_id};
+use crate::state::{self, DATABASE_MADE, State, instance_id};
 use crate::system::System;
 
 mod ask;
 mod door;
+mod follow;
 
 const STEPS: usize = 9;
 /// The user that the backend runs as, in compose.yaml.
 const BACKEND_USER: u32 = 10001;
 /// How far the database has come.
 const BEGUN: &str = "begun\n";
-const MADE: &str = "made\n";
 
 /// Sets the machine up, or finds that it is.
 pub fn boot(system: &System) -> Result<()> {
@@ -48,7 +49,8 @@ pub fn boot(system: &System) -> Result<()> {
         if let Some((name, _)) = boot.current {
             boot.show(name, Going::Wrong);
         }
-        boot.console.say(&format!("first boot FAILED in step {}: {error:#}", boot.step));
+        let what = if boot.state.finished { "this boot" } else { "first boot" };
+        boot.console.say(&format!("{what} FAILED in step {}: {error:#}", boot.step));
         boot.console.say("what to do: cure it and run `systemctl restart echora-firstboot`, or reboot; it goes on from there");
     }
     outcome
@@ -67,38 +69,39 @@ impl Boot<'_> {
     fn run(&mut self) -> Result<()> {
         self.begin("state", "looking at what has been done");
         let id = instance_id(self.system);
-        self.state = State::read(self.system)?;
-        if self.state.finished && self.state.instance == id {
+        let original = self.read_state(&id)?;
+        if self.state.is_finished_for(&id) {
             self.forget_secrets()?;
-            return settings::refuse_late(&self.system.settings);
+            settings::refuse_late(&self.system.settings)?;
+            return self.follow();
         }
         Kept::remember(self.system, &self.system.settings)?;
-        let cloned_from = (self.state.finished && self.state.instance != id).then(|| self.state.clone());
-        self.open_state(id, cloned_from.as_ref())?;
+        self.open_state(id, original.as_ref())?;
 
         self.begin("fence", "closing the door while this server is set up");
         caddy::write(self.system, Gate::Fence, None, &Instance::default())?;
         engine::wait(self.system)?;
+        ports::check(self.system)?;
         // The database takes the longest to come up, nobody can reach it, and all that it needs is its password.
         self.make_keys()?;
         self.prepare_database()?;
         compose::start(self.system, &["caddy", "postgres"])?;
 
         self.begin("metadata", "asking the provider who this machine is");
-        let (instance, inputs) = self.ask(cloned_from.as_ref());
+        let (instance, inputs) = self.ask(original.as_ref());
         self.state.inputs.clone_from(&inputs.used);
 
         self.begin("secrets", "making secrets");
         self.write_environment(&instance, &inputs)?;
         // The owner of a copy came along with its data.
-        let owner = match &cloned_from {
+        let owner = match &original {
             Some(_) => None,
             None => Some(secrets::owner(self.system, &inputs)?),
         };
 
         self.begin("stack", "starting the database and the app");
         compose::wait_for_database(self.system)?;
-        files::write(&self.system.database(), 0o600, MADE)?;
+        files::write(&self.system.database(), 0o600, DATABASE_MADE)?;
         compose::start(self.system, &["backend"])?;
         compose::wait_for_app(self.system)?;
 
@@ -112,9 +115,9 @@ impl Boot<'_> {
         compose::reload_caddy(self.system)?;
         let url = url(inputs.domain.as_deref(), &instance);
         door::check(self.system, &url)?;
+        self.remember_place(&url, instance);
 
         self.begin("print", "printing the login");
-        self.state.url.clone_from(&url);
         self.print(&url, owner.as_ref())?;
 
         self.begin("marker", "remembering that all is done");
@@ -147,11 +150,34 @@ impl Boot<'_> {
         }
     }
 
+    /// What this boot goes on from. A server that was set up as another instance, or whose state is lost, is an original:
+    /// its data and its login stay.
+    fn read_state(&mut self, id: &str) -> Result<Option<State>> {
+        let read = State::read(self.system).or_else(|error| {
+            self.warn(&format!("{error:#}: it is put aside as {}", self.system.damaged_state().display()));
+            files::rename(&self.system.state(), &self.system.damaged_state())?;
+            anyhow::Ok(None)
+        });
+        if let Some(state) = read? {
+            let is_original = state.finished && state.instance != id;
+            self.state = state;
+            if is_original {
+                self.console.say(
+                    "this machine is a copy of a configured one: its data and its login stay as they are",
+                );
+            }
+            return Ok(is_original.then(|| self.state.clone()));
+        }
+        let was_set_up = state::was_set_up(self.system)?;
+        if was_set_up {
+            self.warn("this server was set up before, but there is no record of it: its data and its login stay as they are");
+        }
+        Ok(was_set_up.then(State::default))
+    }
+
     /// From here on a boot that is cut off is known to be under way.
-    fn open_state(&mut self, id: String, cloned_from: Option<&State>) -> Result<()> {
-        if let Some(original) = cloned_from {
-            self.console
-                .say("this machine is a copy of a configured one: its data and its login stay as they are");
+    fn open_state(&mut self, id: String, original: Option<&State>) -> Result<()> {
+        if let Some(original) = original {
             let renewed = clone::renew_identity(self.system, &original.identity)?;
             if !renewed.is_empty() {
                 self.console.say(&format!("made anew: {}", renewed.join(", ")));
@@ -159,7 +185,7 @@ impl Boot<'_> {
         }
         self.state = State { instance: id, version: env!("CARGO_PKG_VERSION").into(), ..State::default() };
         // A copy that is cut off must still be known as one: its original's state stays until its own marker.
-        if cloned_from.is_none() { self.state.write(self.system) } else { Ok(()) }
+        if original.is_none() { self.state.write(self.system) } else { Ok(()) }
     }
 
     /// What must be there before anything starts; what is there stays.
@@ -174,10 +200,7 @@ impl Boot<'_> {
     fn write_environment(&self, instance: &Instance, inputs: &Inputs) -> Result<()> {
         let path = self.system.environment();
         let mut environment = Environment::parse(&files::read(&path)?.unwrap_or_default());
-        // Set but empty would be taken literally, unset would ask strangers on the Internet.
-        let announced =
-            instance.public_ipv4.as_deref().or(instance.public_ipv6.as_deref()).unwrap_or("127.0.0.1");
-        environment.set("ANNOUNCED_IP", announced);
+        announce(&mut environment, instance);
         files::write(&path, 0o600, &environment.render())?;
         // Passkeys need a domain; the app refuses to start with an address or an empty value.
         let passkeys = inputs
@@ -212,10 +235,8 @@ impl Boot<'_> {
 
     fn print(&self, url: &str, owner: Option<&Owner>) -> Result<()> {
         let Some(owner) = owner else {
-            self.console.say(&format!(
-                "this server is at {url}; the login is the one of the machine that it was copied from"
-            ));
-            return Ok(());
+            self.console.say(&format!("this server is at {url}; the login stays the one that it had before"));
+            return self.readdress(url);
         };
         let block = LoginBlock {
             url: url.to_owned(),
@@ -251,6 +272,11 @@ pub(crate) fn plan(system: &System) -> Result<GuestPlan> {
     let text = files::read(&path)?
         .with_context(|| format!("{} is missing: this image is not complete", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// Set but empty would be taken literally, unset would ask strangers on the Internet.
+fn announce(environment: &mut Environment, instance: &Instance) {
+    environment.set("ANNOUNCED_IP", instance.address().unwrap_or("127.0.0.1"));
 }
 
 /// Where the site is: the domain, else the best address.

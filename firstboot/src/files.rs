@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -12,8 +12,7 @@ use anyhow::{Context, Result};
 pub(crate) fn write(path: &Path, mode: u32, content: &str) -> Result<()> {
     let folder = path.parent().context("a file needs a folder")?;
     folder_of_root(folder)?;
-    let name = path.file_name().context("a file needs a name")?.to_string_lossy();
-    let new = folder.join(format!(".{name}.new"));
+    let new = unfinished(path)?;
     let put = || -> io::Result<()> {
         // What a run that was cut off left may have another mode.
         match fs::remove_file(&new) {
@@ -65,14 +64,28 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Removes a file that may not be there.
+/// Moves a file within its folder, over what is there.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
+}
+
+/// Removes a file that may not be there, with what a cut in the middle of its writing has left.
 pub(crate) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("cannot remove {}", path.display()))
+    for path in [&unfinished(path)?, path] {
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
+}
+
+/// Where a file's new content is until it is whole.
+fn unfinished(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().context("a file needs a name")?.to_string_lossy();
+    Ok(path.with_file_name(format!(".{name}.new")))
 }
 
 #[cfg(test)]
@@ -91,5 +104,8 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 1, "nothing else is left");
+        fs::write(folder.path().join("a/.secret.new"), "left by a power cut").unwrap();
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 0, "nothing at all is left");
     }
 }

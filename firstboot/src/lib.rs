@@ -23,6 +23,7 @@ mod inputs;
 mod instance;
 pub mod metadata;
 mod owner;
+mod ports;
 mod secrets;
 mod state;
 mod system;

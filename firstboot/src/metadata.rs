@@ -90,14 +90,14 @@ impl<'a> Client<'a> {
         }
         let fields = &self.plan.fields;
         let read = |places: &[Place]| places.iter().find_map(|place| value(&documents, place));
-        let address = |places: &[Place]| {
-            let is_address = |text: &String| text.parse::<IpAddr>().is_ok();
+        let address = |places: &[Place], is_of_family: fn(&IpAddr) -> bool| {
+            let is_address = |text: &String| text.parse().is_ok_and(|address| is_of_family(&address));
             places.iter().filter_map(|place| value(&documents, place)).find(is_address)
         };
         let instance = Instance {
             id: read(&fields.instance_id),
-            public_ipv4: address(&fields.public_ipv4),
-            public_ipv6: address(&fields.public_ipv6),
+            public_ipv4: address(&fields.public_ipv4, IpAddr::is_ipv4),
+            public_ipv6: address(&fields.public_ipv6, IpAddr::is_ipv6),
             region: read(&fields.region),
             hostname: read(&fields.hostname),
         };

@@ -139,8 +139,9 @@ pub fn configure(system: &System) -> Result<()> {
         println!("no settings in the environment: first boot takes its defaults");
         return Ok(());
     }
-    let state = State::read(system)?;
-    if state.finished && state.instance == instance_id(system) {
+    // A state that cannot be read is the boot's to mend.
+    let state = State::read(system).ok().flatten().unwrap_or_default();
+    if state.is_finished_for(&instance_id(system)) {
         return refuse_late(&settings);
     }
     println!("kept for first boot: {}", settings.names());

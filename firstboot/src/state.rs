@@ -9,6 +9,9 @@ use crate::files;
 use crate::inputs::Used;
 use crate::system::System;
 
+/// Content of the database's progress file once it has been up.
+pub(crate) const DATABASE_MADE: &str = "made\n";
+
 /// `/var/lib/echora/state.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -23,6 +26,10 @@ pub(crate) struct State {
     pub(crate) seconds: BTreeMap<String, f64>,
     /// What tells this machine from its clones: file to digest.
     pub(crate) identity: BTreeMap<String, String>,
+    /// The addresses that all this was done for.
+    pub(crate) public_ipv4: Option<String>,
+    /// See `public_ipv4`.
+    pub(crate) public_ipv6: Option<String>,
     /// Where the site is.
     pub(crate) url: String,
     /// What was used of each setting and where it came from; secrets are masked.
@@ -30,17 +37,35 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn read(system: &System) -> Result<Self> {
-        match files::read(&system.state())? {
-            Some(text) => serde_json::from_str(&text)
-                .context("state.json is damaged: remove it and start again; no data is lost"),
-            None => Ok(Self::default()),
-        }
+    /// What stands in the file; nothing when there is none.
+    pub(crate) fn read(system: &System) -> Result<Option<Self>> {
+        let path = system.state();
+        files::read(&path)?
+            .map(|text| Self::parse(&text).with_context(|| format!("{} is damaged", path.display())))
+            .transpose()
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let state: Self = serde_json::from_str(text)?;
+        // To JSON an empty list is a structure whose fields are all left out.
+        anyhow::ensure!(!state.instance.is_empty(), "it names no instance");
+        Ok(state)
+    }
+
+    /// Whether all is done for this instance.
+    pub(crate) fn is_finished_for(&self, instance: &str) -> bool {
+        self.finished && self.instance == instance
     }
 
     pub(crate) fn write(&self, system: &System) -> Result<()> {
         files::write(&system.state(), 0o600, &(serde_json::to_string_pretty(self)? + "\n"))
     }
+}
+
+/// Whether this machine was set up once, whatever the state says: the database has been up, and the owner's account is
+/// out of first boot's hands, which it is only after the marker.
+pub(crate) fn was_set_up(system: &System) -> Result<bool> {
+    Ok(files::read(&system.database())?.as_deref() == Some(DATABASE_MADE) && !system.owner().exists())
 }
 
 /// The id of the instance that this boot is of, from what lies on the machine: cloud-init's, else the firmware's.

@@ -77,6 +77,11 @@ impl System {
         self.path("/var/lib/echora/state.json")
     }
 
+    /// Where a state that cannot be read is put.
+    pub(crate) fn damaged_state(&self) -> PathBuf {
+        self.path("/var/lib/echora/state.json.damaged")
+    }
+
     /// The owner's account between its making and the end of the boot.
     pub(crate) fn owner(&self) -> PathBuf {
         self.path("/var/lib/echora/owner.json")

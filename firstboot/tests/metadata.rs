@@ -9,7 +9,7 @@ use echora_firstboot::Instance;
 use echora_firstboot::metadata::{Client, Patience};
 use provider_profiles::{Catalog, Document, Entry, GuestPlan, InputSource};
 use support::http::Answer;
-use support::provider::Provider;
+use support::provider::{Provider, setting};
 
 mod support {
     pub(crate) mod http;
@@ -74,16 +74,18 @@ fn least(plan: &GuestPlan) -> usize {
 }
 
 fn healthy(entry: &Entry) -> Provider {
-    Provider::play(entry, entry.fixture.sample.clone(), |_, _, _| None)
+    Provider::play(entry, setting(entry.fixture.sample.clone()), |_, _, _| None)
 }
 
 /// The service answers request `number` with `answer` and is well before and after.
 fn ill_once(entry: &Entry, number: usize, answer: fn() -> Answer) -> Provider {
-    Provider::play(entry, entry.fixture.sample.clone(), move |count, _, _| (count == number).then(answer))
+    Provider::play(entry, setting(entry.fixture.sample.clone()), move |count, _, _| {
+        (count == number).then(answer)
+    })
 }
 
 fn always(entry: &Entry, answer: fn() -> Answer) -> Provider {
-    Provider::play(entry, entry.fixture.sample.clone(), move |_, _, _| Some(answer()))
+    Provider::play(entry, setting(entry.fixture.sample.clone()), move |_, _, _| Some(answer()))
 }
 
 fn ask(plan: &GuestPlan, provider: &Provider, patience: Patience) -> Result<Instance, String> {
@@ -187,9 +189,10 @@ fn a_document_that_is_absent_does_not_hide_the_others() {
             let mut plan = entry.profile.guest_plan();
             let some = plan.metadata.documents.values().next().unwrap().clone();
             plan.metadata.documents.insert("another".into(), Document { path: "/another".into(), ..some });
-            let provider = Provider::play(entry, entry.fixture.sample.clone(), move |_, request, _| {
-                (request.path == "/another").then(|| Answer::Reply(status, String::new()))
-            });
+            let provider =
+                Provider::play(entry, setting(entry.fixture.sample.clone()), move |_, request, _| {
+                    (request.path == "/another").then(|| Answer::Reply(status, String::new()))
+                });
             assert_eq!(ask(&plan, &provider, LONG), Ok(expected(entry)), "{status}");
             assert_eq!(provider.requests().len(), least(&plan), "{status}: {:?}", provider.requests());
         });
@@ -229,12 +232,13 @@ fn a_forgotten_token_is_asked_for_anew() {
             return;
         }
         for number in 2..=least(&plan) {
-            let provider = Provider::play(entry, entry.fixture.sample.clone(), move |count, _, tokens| {
-                if count == number {
-                    tokens.clear();
-                }
-                None
-            });
+            let provider =
+                Provider::play(entry, setting(entry.fixture.sample.clone()), move |count, _, tokens| {
+                    if count == number {
+                        tokens.clear();
+                    }
+                    None
+                });
             assert_eq!(ask(&plan, &provider, LONG), Ok(expected(entry)), "forgotten at request {number}");
             assert_eq!(provider.requests().len(), least(&plan) + 2, "{:?}", provider.requests());
         }
@@ -247,7 +251,7 @@ fn a_machine_without_ipv4_has_none() {
         let plan = entry.profile.guest_plan();
         let sample =
             provider_profiles::Instance { public_ipv4: Some(String::new()), ..entry.fixture.sample.clone() };
-        let provider = Provider::play(entry, sample, |_, _, _| None);
+        let provider = Provider::play(entry, setting(sample), |_, _, _| None);
         assert_eq!(ask(&plan, &provider, LONG), Ok(Instance { public_ipv4: None, ..expected(entry) }));
     });
 }
@@ -289,13 +293,14 @@ fn a_variable_that_is_refused_or_empty_is_unset_and_one_that_is_late_is_waited_f
             if plan.metadata.token.is_some() {
                 return;
             }
-            let provider = Provider::play(entry, entry.fixture.sample.clone(), move |count, _, _| {
-                Some(if count == 1 {
-                    Answer::Reply(status, body.into())
-                } else {
-                    Answer::Reply(200, "y".into())
-                })
-            });
+            let provider =
+                Provider::play(entry, setting(entry.fixture.sample.clone()), move |count, _, _| {
+                    Some(if count == 1 {
+                        Answer::Reply(status, body.into())
+                    } else {
+                        Answer::Reply(200, "y".into())
+                    })
+                });
             let mut client = Client::new(&plan.metadata, Some(&provider.server.base), LONG);
             assert_eq!(client.variable("/any", &BTreeMap::new()).unwrap().as_deref(), wanted, "{status}");
             assert_eq!(provider.requests().len(), requests, "{status}");

@@ -14,16 +14,10 @@ impl Boot<'_> {
     /// Metadata and inputs. A service that fails makes the boot degraded and loud, never dead.
     pub(super) fn ask(&self, original: Option<&State>) -> (Instance, Inputs) {
         self.compare_vendor();
-        let base = self.system.metadata.as_deref();
-        let patience = Patience::default().at_most(self.system);
-        let mut client = Client::new(&self.plan.metadata, base, patience);
+        let mut client = self.client(Patience::default());
         let told = client.instance();
         let answers = told.is_ok();
-        let instance = told.unwrap_or_else(|error| {
-            self.warn(&format!("{error:#}"));
-            self.warn("going on with the address of the default route; it may not be the public one");
-            Instance::of_default_route()
-        });
+        let instance = self.addressed(told);
         let mut problems = Vec::new();
         let mut givers = self.own_givers(&mut problems);
         if answers {
@@ -37,6 +31,30 @@ impl Boot<'_> {
             self.warn(problem);
         }
         (instance, inputs)
+    }
+
+    pub(super) fn client(&self, patience: Patience) -> Client<'_> {
+        let base = self.system.metadata.as_deref();
+        Client::new(&self.plan.metadata, base, patience.at_most(self.system))
+    }
+
+    /// The machine with an address, in the worst case the one of the default route.
+    fn addressed(&self, told: Result<Instance>) -> Instance {
+        let mut instance = told.unwrap_or_else(|error| {
+            self.warn(&format!("{error:#}"));
+            Instance::default()
+        });
+        for address in instance.drop_unreachable() {
+            self.warn(&format!(
+                "the provider calls {address} public, but the Internet cannot reach it: not used"
+            ));
+        }
+        if instance.address().is_none() {
+            self.warn("going on with the address of the default route; it may not be the public one");
+            let Instance { public_ipv4, public_ipv6, .. } = Instance::of_default_route();
+            instance = Instance { public_ipv4, public_ipv6, ..instance };
+        }
+        instance
     }
 
     /// What lies on this machine: settings that were handed in, and the operator's file.

@@ -13,7 +13,7 @@ const KEPT: &str = "/var/lib/echora/settings.toml";
 fn machine_with(way: fn(&InputSource) -> bool) -> Machine {
     let entries: Vec<Entry> = Catalog::embedded().unwrap().iter().cloned().collect();
     let entry = entries.iter().find(|entry| entry.profile.guest_plan().inputs.iter().any(way)).unwrap();
-    Machine::of(entry, entry.fixture.sample.clone(), None)
+    Machine::of(entry, entry.fixture.sample.clone())
 }
 
 fn by_metadata() -> Machine {

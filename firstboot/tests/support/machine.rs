@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use echora_firstboot::login::{self, LoginBlock};
-use provider_profiles::{Catalog, Entry, GuestPlan, Instance};
+use provider_profiles::{Catalog, Entry, GuestPlan, Instance, Setting};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,7 +19,7 @@ use super::checks::CONFIG;
 use super::engine::Engine;
 use super::http::{Answer, Server};
 use super::journal::Journal;
-use super::provider::Provider;
+use super::provider::{self, Provider};
 
 /// Far more than any boot here takes.
 const FOR_EVER: Duration = Duration::from_secs(120);
@@ -35,8 +35,13 @@ pub(crate) struct Machine {
     /// What the app does to the reply of its next registration.
     pub(crate) spoil_registration: Arc<Mutex<Option<Spoil>>>,
     pub(crate) provider: Provider,
+    setting: Arc<Mutex<Setting>>,
+    trouble: Arc<Mutex<Trouble>>,
     backend: Server,
 }
+
+/// What a metadata service answers in place of the truth.
+type Trouble = Box<dyn FnMut() -> Option<Answer> + Send>;
 
 /// What becomes of a reply on its way.
 #[derive(Debug, Clone, Copy)]
@@ -60,11 +65,11 @@ pub(crate) fn any_provider() -> Entry {
 impl Machine {
     pub(crate) fn new() -> Self {
         let entry = any_provider();
-        Self::of(&entry, entry.fixture.sample.clone(), None)
+        Self::of(&entry, entry.fixture.sample.clone())
     }
 
-    /// A machine of a provider that tells `instance` of it, or answers every question with `status`.
-    pub(crate) fn of(entry: &Entry, instance: Instance, status: Option<u16>) -> Self {
+    /// A machine of a provider that tells `instance` of it.
+    pub(crate) fn of(entry: &Entry, instance: Instance) -> Self {
         let root = tempfile::tempdir().unwrap();
         chown(root.path(), Some(10001), Some(10001))
             .expect("these tests must run as root: first boot gives files away");
@@ -73,11 +78,14 @@ impl Machine {
         let app = Arc::new(Mutex::new(App::default()));
         let spoil_registration = Arc::new(Mutex::new(None));
 
-        let noted = journal.clone();
-        let provider = Provider::play(entry, instance, move |_, request, _| {
-            let trouble = || status.map(|status| Answer::Reply(status, String::new()));
+        let trouble: Arc<Mutex<Trouble>> = Arc::new(Mutex::new(Box::new(|| None)));
+        let (noted, troubled) = (journal.clone(), trouble.clone());
+        let setting = provider::setting(instance);
+        let provider = Provider::play(entry, setting.clone(), move |_, request, _| {
             noted
-                .enter(&format!("metadata {} {}", request.method, request.path), trouble)
+                .enter(&format!("metadata {} {}", request.method, request.path), || {
+                    troubled.lock().unwrap()()
+                })
                 .unwrap_or(Some(Answer::Silence { open: false }))
         });
         let (noted, answering, spoil) = (journal.clone(), app.clone(), spoil_registration.clone());
@@ -96,8 +104,18 @@ impl Machine {
         });
         let plan = entry.profile.guest_plan();
         let engine = Engine::start(root.path(), &journal);
-        let machine =
-            Self { _engine: engine, root, plan, journal, app, spoil_registration, provider, backend };
+        let machine = Self {
+            _engine: engine,
+            root,
+            plan,
+            journal,
+            app,
+            spoil_registration,
+            provider,
+            setting,
+            trouble,
+            backend,
+        };
         machine.lay_out();
         machine
     }
@@ -117,6 +135,19 @@ impl Machine {
             self.put(console, "");
         }
         fs::create_dir_all(self.path("/root")).unwrap();
+    }
+
+    /// From now on the provider tells these addresses.
+    pub(crate) fn move_to(&self, v4: Option<&str>, v6: Option<&str>) {
+        let instance = &mut self.setting.lock().unwrap().instance;
+        // An empty text is how a template leaves an address out.
+        instance.public_ipv4 = Some(v4.unwrap_or_default().to_owned());
+        instance.public_ipv6 = Some(v6.unwrap_or_default().to_owned());
+    }
+
+    /// From now on the metadata service answers with what `trouble` gives, and the truth where that is nothing.
+    pub(crate) fn trouble_metadata(&self, trouble: impl FnMut() -> Option<Answer> + Send + 'static) {
+        *self.trouble.lock().unwrap() = Box::new(trouble);
     }
 
     pub(crate) fn path(&self, absolute: &str) -> PathBuf {
@@ -149,6 +180,11 @@ impl Machine {
         self.run(self.command(&[]))
     }
 
+    /// Boots and waits for nothing longer than a moment.
+    pub(crate) fn boot_impatiently(&self) -> Run {
+        self.run(self.command(&["--longest", "300"]))
+    }
+
     /// The binary with this machine as its world, not yet started.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.journal.launcher(env!("CARGO_BIN_EXE_echora-firstboot"));
@@ -159,23 +195,46 @@ impl Machine {
     }
 
     /// Runs a command of this machine to its end.
-    pub(crate) fn run(&self, mut command: Command) -> Run {
+    pub(crate) fn run(&self, command: Command) -> Run {
+        self.run_until(command, |_| false)
+    }
+
+    /// Runs a command of this machine to its end, or kills it as soon as `is_time` says so of the time that it has run.
+    pub(crate) fn run_until(&self, mut command: Command, is_time: impl Fn(Duration) -> bool) -> Run {
         let (out, err) = (self.path("/journal/stdout"), self.path("/journal/stderr"));
         command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
         let mut child = command.spawn().unwrap();
-        let end = Instant::now() + FOR_EVER;
+        let began = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
-            if Instant::now() > end {
+            if is_time(began.elapsed()) {
+                child.kill().unwrap();
+            }
+            if began.elapsed() > FOR_EVER {
                 child.kill().unwrap();
                 panic!("the boot did not end: {:?}", self.journal.lines());
             }
-            thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(1));
         };
         let text = |path: &Path| fs::read_to_string(path).unwrap();
         Run { status, stdout: text(&out), stderr: text(&err) }
+    }
+
+    /// Boots while `act` is done to the machine, once the journal has `count` lines that contain `word`.
+    pub(crate) fn boot_and(&self, word: &str, count: usize, act: impl FnOnce() + Send) -> Run {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let end = Instant::now() + FOR_EVER;
+                while self.journal.lines().iter().filter(|line| line.contains(word)).count() < count {
+                    assert!(Instant::now() < end, "it is not asked {count} times for {word}");
+                    thread::sleep(Duration::from_millis(1));
+                }
+                act();
+            });
+            self.boot()
+        })
     }
 
     /// Boots; the boot must succeed.

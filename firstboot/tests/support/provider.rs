@@ -17,14 +17,14 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// Plays the entry's fixture for `instance` and a buyer who set `domain`. `trouble` sees each request with its
+    /// Plays the entry's fixture for this setting, which may change under way. `trouble` sees each request with its
     /// number (from 1) first and may answer instead, or make the service forget tokens.
     pub(crate) fn play(
         entry: &Entry,
-        instance: Instance,
+        setting: Arc<Mutex<Setting>>,
         mut trouble: impl FnMut(usize, &Request, &mut Tokens) -> Option<Answer> + Send + 'static,
     ) -> Self {
-        let (fixture, setting) = (entry.fixture.clone(), setting(instance));
+        let fixture = entry.fixture.clone();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = requests.clone();
         let mut tokens = Tokens::new();
@@ -40,7 +40,7 @@ impl Provider {
             let mut issued = None;
             let header = |name: &str| request.headers.get(name).cloned();
             let reply = fixture.reply(
-                &setting,
+                &setting.lock().unwrap(),
                 &request.method,
                 &request.path,
                 header,
@@ -60,9 +60,9 @@ impl Provider {
     }
 }
 
-/// The sample's machine where a test does not ask for another.
-fn setting(instance: Instance) -> Setting {
-    Setting {
+/// What is told of `instance` and of a buyer who set `domain`.
+pub(crate) fn setting(instance: Instance) -> Arc<Mutex<Setting>> {
+    Arc::new(Mutex::new(Setting {
         name: instance.hostname.clone().unwrap_or_default(),
         instance,
         mac: "52:54:00:12:34:56".into(),
@@ -71,5 +71,5 @@ fn setting(instance: Instance) -> Setting {
         ssh_keys: vec!["ssh-ed25519 AAAA test".into()],
         user_data: String::new(),
         inputs: [("domain".to_owned(), "chat.example.org".to_owned())].into(),
-    }
+    }))
 }
