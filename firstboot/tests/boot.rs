@@ -14,6 +14,7 @@ mod cases {
     mod faults;
     mod follow;
     mod inputs;
+    mod kills;
 }
 mod support {
     pub(crate) mod backend;
