@@ -74,7 +74,8 @@ fn holder(system: &System, socket: &str) -> Option<Holder> {
         });
         if has_it {
             let text = |what: &str| files::read(&of_process(what)).ok().flatten().unwrap_or_default();
-            let in_container = text("cgroup").contains("docker");
+            // The engine's own service is not among them: it holds ports for containers that publish them.
+            let in_container = ["/docker-", "/docker/"].iter().any(|part| text("cgroup").contains(part));
             return Some(Holder { name: text("comm").trim().escape_debug().to_string(), pid, in_container });
         }
     }

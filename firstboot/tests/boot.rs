@@ -4,17 +4,18 @@
 use std::fs;
 
 use provider_profiles::{Catalog, InputSource};
-use support::checks::{
-    CREDENTIALS, IDENTITY, INSTANCE, OWNER, SITES, assert_failed_loudly, assert_is_a_good_copy,
-    assert_is_set_up, treasure,
-};
+use support::checks::{CREDENTIALS, OWNER, SITES, assert_failed_loudly, assert_is_set_up};
 use support::machine::{Machine, Spoil};
 
 mod cases {
-    mod faults;
+    mod consoles;
+    mod copies;
     mod follow;
+    mod host;
     mod inputs;
     mod kills;
+    mod provider;
+    mod state;
 }
 mod support {
     pub(crate) mod backend;
@@ -293,72 +294,4 @@ fn a_machine_of_another_vendor_is_told_and_comes_up() {
     let console = machine.console();
     let warned = console.lines().any(|line| line.contains("WARNING") && line.contains("Initech"));
     assert!(warned && console.contains(&machine.plan.name), "{console}");
-}
-
-/// A machine that was set up, snapshotted and started as another one.
-fn copy() -> Machine {
-    let machine = Machine::new();
-    machine.configure("server_name = 'Ours'\n");
-    machine.boot_well();
-    machine.journal.calm();
-    machine.clear_consoles();
-    machine.put(INSTANCE, "i-2\n");
-    // As if the original had another address.
-    let text =
-        machine.read("/opt/echora/.env").replace("ANNOUNCED_IP=", "MINE=kept\nANNOUNCED_IP=198.51.100.1#");
-    fs::write(machine.path("/opt/echora/.env"), text).unwrap();
-    machine
-}
-
-#[test]
-fn a_copy_keeps_its_data_and_gets_an_identity_of_its_own() {
-    let machine = copy();
-    let before = treasure(&machine);
-    machine.boot_well();
-    assert_is_a_good_copy(&machine);
-    assert_eq!(treasure(&machine), before);
-    let lines = machine.journal.lines();
-    assert!(lines.iter().any(|line| line.contains("systemctl") && line.contains("ssh")), "{lines:#?}");
-    machine.journal.calm();
-    machine.boot_well();
-    let lines = machine.journal.lines();
-    assert!(lines.iter().all(|line| line.starts_with("site metadata ")), "a copy is set up once: {lines:#?}");
-}
-
-#[test]
-fn an_identity_that_is_new_already_is_kept() {
-    let machine = copy();
-    let new = IDENTITY.map(|path| {
-        machine.put(path, "made by cloud-init\n");
-        machine.read(path)
-    });
-    machine.boot_well();
-    assert_is_a_good_copy(&machine);
-    assert_eq!(IDENTITY.map(|path| machine.read(path)), new);
-    let lines = machine.journal.lines();
-    assert!(
-        !lines.iter().any(|line| line.contains("ssh-keygen") || line.contains("machine-id")),
-        "{lines:#?}"
-    );
-}
-
-#[test]
-fn a_copy_that_is_cut_off_is_still_a_copy() {
-    for when in ["before", "after"] {
-        let mut number = 1;
-        loop {
-            let machine = copy();
-            let before = treasure(&machine);
-            machine.journal.kill(when, number);
-            if !machine.boot().was_killed() {
-                break;
-            }
-            machine.journal.calm();
-            machine.boot_well();
-            assert_is_a_good_copy(&machine);
-            assert_eq!(treasure(&machine), before, "{when} {number}");
-            number += 1;
-        }
-        assert!(number > 7, "a copy makes more calls than {number}");
-    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use echora_firstboot::login;
 
-use crate::copy;
+use super::copies::copy;
 use crate::support::checks::{
     CREDENTIALS, OWNER, SITES, STATE, assert_is_a_good_copy, assert_is_set_up, treasure,
 };
