@@ -94,6 +94,7 @@ fn write_within(path: &Path, mut bytes: &[u8], patience: Duration) -> io::Result
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::sync::mpsc;
     use std::thread;
 
     use super::*;
@@ -113,11 +114,16 @@ mod tests {
     fn a_console_that_takes_nothing_costs_its_patience_once() {
         let folder = tempfile::tempdir().unwrap();
         let (path, _reader) = full_pipe(folder.path());
-        let device = Device { path: path.clone(), stuck: Cell::new(false) };
-        let console = Console { devices: vec![device], patience: Duration::from_millis(20) };
-        console.write("first");
-        assert!(console.devices[0].stuck.get());
-        assert_eq!(write_within(&path, b"x", Duration::ZERO).unwrap_err().kind(), ErrorKind::TimedOut);
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let device = Device { path, stuck: Cell::new(false) };
+            let console = Console { devices: vec![device], patience: Duration::from_millis(20) };
+            console.write("first");
+            let again = write_within(&console.devices[0].path, b"x", Duration::ZERO);
+            done.send((console.devices[0].stuck.get(), again.unwrap_err().kind())).unwrap();
+        });
+        let outcome = ended.recv_timeout(Duration::from_secs(60)).expect("it ends");
+        assert_eq!(outcome, (true, ErrorKind::TimedOut));
     }
 
     #[test]
