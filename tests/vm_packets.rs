@@ -107,6 +107,13 @@ const STRAY: &str = "docker run --detach --restart=always --name stray -p 8080:5
                      echora/postgres:installed >/dev/null";
 const STRAY_IS_UP: &str = "until bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080' 2>/dev/null && docker exec stray pg_isready -q; do sleep 0.2; done";
 
+/// The command of the documentation, for the port of the stray database.
+fn allow() -> String {
+    let page = include_str!("../docs/first-boot.md");
+    let command = page.lines().find(|line| line.starts_with("ufw route allow")).expect("it is documented");
+    command.replace("port 8080", "port 5432")
+}
+
 /// Who asks the metadata service, and whether it may. Users of the host, then containers in the host's network and on
 /// a bridge, as root and as others.
 const ASKERS: [(&str, &str, bool); 9] = [
@@ -200,9 +207,9 @@ async fn docker_opens_nothing_and_nobody_but_root_asks_for_metadata() {
 
     // The way that the documentation names opens it, and nothing else did: without the rules it is open.
     let stray = SocketAddr::new(SIDES[0], 8080);
-    rented.cell.inside("ufw route allow proto tcp from any to any port 5432").await.unwrap();
+    rented.cell.inside(&allow()).await.unwrap();
     assert!(reaches(&rented.network, stray).await, "ufw route allow opens a published port");
-    rented.cell.inside("ufw route delete allow proto tcp from any to any port 5432").await.unwrap();
+    rented.cell.inside(&allow().replace("route", "route delete")).await.unwrap();
     assert!(!reaches(&rented.network, stray).await);
     rented.cell.inside("iptables -F DOCKER-USER").await.unwrap();
     assert!(reaches(&rented.network, stray).await, "it is the rules that keep it shut");

@@ -71,7 +71,7 @@ pub async fn obtain(cache: &Cache, root: &Path, name: &str) -> Result<Tool> {
     let key = Key::default().text("name", name).text("version", &pin.version).text("ldflags", &pin.ldflags);
     let key = key.path("module", &module)?;
     let kept = cache
-        .keep("tool", &key, async |folder| {
+        .keep(&format!("tool-{name}"), &key, async |folder| {
             let how = match release(name, &pin).await {
                 Ok(program) => {
                     fs::write(folder.join(name), program).context("cannot keep the program")?;
