@@ -46,8 +46,8 @@ fn parse(text: &str) -> Option<Ports> {
     for field in line.split('\t') {
         if let Some(list) = field.strip_prefix("Ports: ") {
             for entry in list.split(", ") {
-                let mut parts = entry.split('/');
-                let (port, state) = (parts.next()?.trim().parse().ok()?, parts.next()?);
+                let (port, rest) = entry.split_once('/')?;
+                let (port, state) = (port.trim().parse().ok()?, rest.split('/').next()?);
                 ports.insert(port, state.to_owned());
             }
         }
