@@ -17,6 +17,12 @@ mod cases {
     mod provider;
     mod state;
 }
+
+/// What comes with a server that runs.
+mod operation {
+    mod size;
+}
+
 mod support {
     pub(crate) mod backend;
     pub(crate) mod checks;

@@ -26,6 +26,12 @@ trap_at before
 if [ -e refuse ]; then
 	case "$called" in *"$(cat refuse)"*) echo "no space left on device" >&2; exit 1 ;; esac
 fi
+answer=answers/$(basename "$0")
+if [ -e "$answer" ]; then
+	. "./$answer"
+	trap_at after
+	exit 0
+fi
 case "$called" in
 */api/health*) echo '{"status":"ok"}' ;;
 */api/auth/login*) echo '{"error":"Invalid credentials"}' ;;
@@ -60,6 +66,13 @@ impl Journal {
             symlink("../stub", folder.join("bin").join(program)).unwrap();
         }
         Self { folder }
+    }
+
+    /// Lets a program answer with what a script prints; it finds the arguments in `$called`, and may `exit`.
+    pub(crate) fn answer(&self, program: &str, script: &str) {
+        fs::create_dir_all(self.folder.join("answers")).unwrap();
+        fs::write(self.folder.join("answers").join(program), script).unwrap();
+        let _ = symlink("../stub", self.folder.join("bin").join(program));
     }
 
     /// Where the programs are found, before those of the machine that runs the test.
