@@ -4,6 +4,7 @@
 //! command line tool uses [`login`] to read what a console printed.
 
 pub mod boot;
+pub mod doctor;
 pub mod login;
 pub mod ready;
 pub mod settings;

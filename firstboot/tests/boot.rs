@@ -20,6 +20,9 @@ mod cases {
 
 /// What comes with a server that runs.
 mod operation {
+    mod bundle;
+    mod doctor;
+    mod server;
     mod size;
 }
 

@@ -19,6 +19,7 @@ install_file() { # MODE FROM TO
 
 install_files() {
 	install_file 0755 "$ECHORA_PAYLOAD/bin/echora-firstboot" /usr/local/bin/echora-firstboot
+	ln -sf echora-firstboot "$root/usr/local/bin/echora-doctor"
 	install_file 0644 "$ECHORA_PAYLOAD/provider.toml" /etc/echora/provider.toml
 	install_file 0644 "$stack/echora-firstboot.service" /etc/systemd/system/echora-firstboot.service
 	install_file 0755 "$stack/001_onboot" /var/lib/cloud/scripts/per-instance/001_onboot

@@ -50,6 +50,7 @@ homes() {
 }
 
 has_mode() { [ "$(stat -c %a "$root$2")" = "$1" ]; }
+is_link_to() { [ "$(readlink "$root$2")" = "$1" ]; }
 is_empty_file() { [ -f "$root$1" ] && [ ! -s "$root$1" ]; }
 has_once() { [ "$(grep -cx "$1" "$root$2")" = 1 ]; }
 has_line() { grep -qx "$1" "$root$2"; }
@@ -179,6 +180,7 @@ check_present() {
 		700 /opt/echora/backups
 		700 /var/lib/echora
 	END
+	holds 'no name of echora-firstboot' /usr/local/bin/echora-doctor is_link_to echora-firstboot /usr/local/bin/echora-doctor
 	for unit in echora-firstboot.service echora-ssh-host-keys.service docker.service; do
 		holds 'unit not enabled' "$unit" is_enabled "$unit"
 	done

@@ -8,10 +8,10 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Commands of the test's own system that change nothing outside the files they are given.
-const TOOLS: [&str; 25] = [
+const TOOLS: [&str; 27] = [
     "awk", "cat", "chmod", "cksum", "cp", "cut", "dirname", "find", "grep", "head", "install", "mkdir",
     "mktemp", "printf", "python3", "rm", "sed", "sleep", "sort", "stat", "timeout", "tr", "uname", "xargs",
-    "ls",
+    "ls", "ln", "readlink",
 ];
 /// Commands that are only noted down.
 const RECORDED: [&str; 5] = ["apt-get", "fstrim", "journalctl", "swapoff", "sync"];
@@ -95,6 +95,7 @@ impl Machine {
             machine.write(path, text);
             set_mode(&machine.root(path), mode);
         }
+        symlink("echora-firstboot", machine.root("/usr/local/bin/echora-doctor")).unwrap();
         for unit in UNITS {
             machine.write(&format!("/etc/systemd/system/multi-user.target.wants/{unit}"), "");
         }

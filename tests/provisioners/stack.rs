@@ -119,6 +119,8 @@ fn the_stack_lies_there_with_its_own_modes_and_without_leftovers() {
     ] {
         assert_eq!(mode(&machine.root(path)), expected, "{path}");
     }
+    let other_name = fs::read_link(machine.root("/usr/local/bin/echora-doctor")).unwrap();
+    assert_eq!(other_name, Path::new("echora-firstboot"));
     assert!(!machine.root("/opt/echora/frontend/old.js").exists());
     assert!(machine.read_state("calls").contains("systemctl enable echora-firstboot.service\n"));
 }

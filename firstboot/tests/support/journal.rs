@@ -75,6 +75,16 @@ impl Journal {
         let _ = symlink("../stub", self.folder.join("bin").join(program));
     }
 
+    /// Lets the engine answer a question with this.
+    pub(crate) fn tell(&self, path: &str, answer: &str) {
+        fs::write(self.folder.join(format!("engine{}", path.replace('/', "_"))), answer).unwrap();
+    }
+
+    /// What the engine is to answer, if a test has a wish.
+    pub(crate) fn told(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join(format!("engine{}", path.replace('/', "_")))).ok()
+    }
+
     /// Where the programs are found, before those of the machine that runs the test.
     pub(crate) fn programs(&self) -> String {
         format!("{}:/usr/bin:/bin", self.folder.join("bin").display())
