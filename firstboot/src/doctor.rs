@@ -28,6 +28,7 @@ mod redact;
 mod screen;
 mod site;
 mod tar;
+mod words;
 
 /// How long a question may take unless the operator says otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -24,6 +24,7 @@ mod operation {
     mod doctor;
     mod server;
     mod size;
+    mod swap;
 }
 
 mod support {

@@ -238,6 +238,12 @@ fn who_does_not_answer_is_named_and_not_waited_for() {
     assert_eq!((run.status.code(), &told["findings"][0]["about"]), (Some(5), &"docker".into()), "{told:#}");
     assert_eq!(told["memory"]["total_mb"], 3920, "what can be told is told");
     assert!(bundle.exists());
+    let run = machine.run(machine.command(&["doctor", "--timeout", "1"]));
+    assert!(
+        run.stdout.contains(" ??  disk           not known: df did not end within 1 s"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn memory(mb: u64, swap: u64) -> String {
 }
 
 /// A machine with 1 GB of memory whose programs do what the real ones do to its files.
-fn small() -> Machine {
+pub(super) fn small() -> Machine {
     let machine = Machine::new();
     machine.put("/proc/meminfo", &memory(961, 0));
     machine.put("/proc/sys/vm/swappiness", "60\n");
