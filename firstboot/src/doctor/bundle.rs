@@ -17,50 +17,27 @@ const LARGEST: usize = 1 << 19;
 /// Logs take longer than questions.
 const LONGER: u32 = 3;
 
-/// What is asked of other programs: name in the bundle, program, arguments.
-const QUESTIONS: [(&str, &str, &[&str]); 13] = [
+/// What is asked of other programs: the name in the bundle, and the command.
+const QUESTIONS: [(&str, &str); 13] = [
     (
         "journal/echora-firstboot.txt",
-        "journalctl",
-        &["--unit", "echora-firstboot", "--lines", "500", "--output", "short-iso", "--no-pager"],
+        "journalctl --unit echora-firstboot --lines 500 --output short-iso --no-pager",
     ),
-    (
-        "journal/docker.txt",
-        "journalctl",
-        &["--unit", "docker", "--lines", "300", "--output", "short-iso", "--no-pager"],
-    ),
-    (
-        "journal/kernel.txt",
-        "journalctl",
-        &["--dmesg", "--lines", "300", "--output", "short-iso", "--no-pager"],
-    ),
-    ("network/firewall.txt", "ufw", &["status", "verbose"]),
-    ("network/listeners.txt", "ss", &["-ltunp"]),
-    ("network/addresses.txt", "ip", &["-brief", "address"]),
-    ("system/disk.txt", "df", &["-h"]),
-    ("system/memory.txt", "free", &["-m"]),
-    ("system/swap.txt", "swapon", &["--show"]),
-    ("system/cloud-init.txt", "cloud-init", &["status", "--long"]),
-    ("containers/ps.txt", "docker", &["compose", "--project-directory", "/opt/echora", "ps", "--all"]),
+    ("journal/docker.txt", "journalctl --unit docker --lines 300 --output short-iso --no-pager"),
+    ("journal/kernel.txt", "journalctl --dmesg --lines 300 --output short-iso --no-pager"),
+    ("network/firewall.txt", "ufw status verbose"),
+    ("network/listeners.txt", "ss -ltunp"),
+    ("network/addresses.txt", "ip -brief address"),
+    ("system/disk.txt", "df -h"),
+    ("system/memory.txt", "free -m"),
+    ("system/swap.txt", "swapon --show"),
+    ("system/cloud-init.txt", "cloud-init status --long"),
+    ("containers/ps.txt", "docker compose --project-directory /opt/echora ps --all"),
     (
         "containers/logs.txt",
-        "docker",
-        &[
-            "compose",
-            "--project-directory",
-            "/opt/echora",
-            "logs",
-            "--no-color",
-            "--timestamps",
-            "--tail",
-            "300",
-        ],
+        "docker compose --project-directory /opt/echora logs --no-color --timestamps --tail 300",
     ),
-    (
-        CONFIGURATION,
-        "docker",
-        &["compose", "--project-directory", "/opt/echora", "config", "--no-interpolate", "--format", "json"],
-    ),
+    (CONFIGURATION, "docker compose --project-directory /opt/echora config --no-interpolate --format json"),
 ];
 const CONFIGURATION: &str = "containers/compose.json";
 
@@ -100,38 +77,32 @@ pub(super) fn write(
     }));
     content.extend(answers(patience * LONGER));
     for (name, text) in &mut content {
-        *text = redactor
-            .text(if *name == CONFIGURATION { without_values(text) } else { std::mem::take(text) }.as_str());
-        *text = end_of(text).to_owned();
+        if *name == CONFIGURATION {
+            *text = without_values(text);
+        }
+        end_of(&redactor.text(text)).clone_into(text);
     }
     let path = std::path::absolute(path)?;
     files::write(&path, 0o600, &tar::archive(&content, certificate::now()))
         .context("the bundle is not written")
 }
 
-/// All questions at once, but for those of one program, which would only wait for each other.
+/// Programs are asked side by side, each of them one question after the other: at once they would wait for themselves.
 fn answers(patience: Duration) -> Vec<(String, String)> {
-    let mut programs: Vec<&str> = QUESTIONS.iter().map(|(_, program, _)| *program).collect();
-    programs.dedup();
     thread::scope(|scope| {
-        let asked: Vec<_> = programs
-            .into_iter()
-            .map(|program| {
-                scope.spawn(move || {
-                    QUESTIONS
-                        .iter()
-                        .filter(move |(_, of, _)| *of == program)
-                        .map(|question| answer(question, patience))
-                        .collect::<Vec<_>>()
-                })
+        let asked: Vec<_> = QUESTIONS
+            .chunk_by(|(_, one), (_, other)| one.split(' ').next() == other.split(' ').next())
+            .map(|questions| {
+                scope.spawn(move || questions.iter().map(|q| answer(q, patience)).collect::<Vec<_>>())
             })
             .collect();
         asked.into_iter().flat_map(|program| program.join().unwrap_or_default()).collect()
     })
 }
 
-fn answer((name, program, arguments): &(&str, &str, &[&str]), patience: Duration) -> (String, String) {
-    let text = ask(program, arguments, patience).unwrap_or_else(|error| format!("{error:#}\n"));
+fn answer((name, command): &(&str, &str), patience: Duration) -> (String, String) {
+    let words: Vec<&str> = command.split(' ').collect();
+    let text = ask(words[0], &words[1..], patience).unwrap_or_else(|error| format!("{error:#}\n"));
     ((*name).to_owned(), text)
 }
 

@@ -3,8 +3,8 @@
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// How good it is; from the worst to the best.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// Who gives browsers a reason to trust it, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Rung {
     /// Of this server's own authority: browsers warn.
@@ -13,6 +13,9 @@ pub(crate) enum Rung {
     Address,
     /// Of a public authority, for a name.
     Domain,
+    /// Masked: the word for it is a secret of this machine.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A certificate; times are seconds since 1970.

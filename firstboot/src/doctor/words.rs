@@ -46,6 +46,7 @@ fn certificate(facts: &Facts) -> Option<String> {
     let rung = match certificate.rung {
         Rung::Domain => "for a domain",
         Rung::Address => "for an address",
+        Rung::Unknown => "of a kind that is not told",
         Rung::Internal => "of this server's own authority, browsers warn",
     };
     let left = u64::try_from(certificate.until - facts.time)

@@ -199,3 +199,16 @@ fn a_file_that_is_there_is_kept() {
     ]));
     assert!(run.status.code() == Some(1) && run.stderr.contains("there is no folder"), "{}", run.stderr);
 }
+
+/// A password of everyday words must not keep the doctor from speaking.
+#[test]
+fn a_secret_may_be_a_word_of_the_doctors_own() {
+    let machine = server();
+    machine.put("/opt/echora/.env", "A_PASSWORD=domain\nB_PASSWORD=running\nC_TOKEN=true\n");
+    let (_, told) = json(&machine);
+    assert_eq!(
+        (&told["certificate"]["rung"], &told["containers"][0]["state"]),
+        (&"unknown".into(), &"***".into())
+    );
+    assert_eq!(told["first_boot"]["finished"], true, "what is no text is no secret");
+}
