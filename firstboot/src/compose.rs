@@ -32,12 +32,9 @@ const SOCKET: &str = "echora_pgsocket";
 /// Variables without which compose.yaml is refused.
 const REQUIRED: [&str; 4] = ["POSTGRES_PASSWORD", "JWT_SECRET", "HMAC_SECRET", "ANNOUNCED_IP"];
 
-/// Starts services and waits for none of them. Compose insists on the variables of all services: those that are not
-/// known yet are not used in this call.
+/// Starts services and waits for none of them.
 pub(crate) fn start(system: &System, services: &[&str]) -> Result<()> {
-    let known = Environment::parse(&files::read(&system.environment())?.unwrap_or_default());
-    let mut command = compose(system);
-    command.envs(REQUIRED.iter().filter(|name| known.get(name).is_none()).map(|name| (name, "unused")));
+    let mut command = compose(system)?;
     command.args(["up", "--detach", "--no-deps"]).args(services);
     run(&mut command, &format!("docker compose up {}", services.join(" ")), UP).map(drop)
 }
@@ -85,7 +82,7 @@ pub(crate) fn database_exists(system: &System) -> Result<bool> {
 
 /// Removes the database with the containers that hold it.
 pub(crate) fn discard_database(system: &System) -> Result<()> {
-    let mut command = compose(system);
+    let mut command = compose(system)?;
     command.args(["rm", "--stop", "--force", "backend", "postgres"]);
     run(&mut command, "docker compose rm", UP)?;
     run(Command::new("docker").args(["volume", "rm", "--force", DATA]), "docker volume rm", ASK).map(drop)
@@ -93,7 +90,7 @@ pub(crate) fn discard_database(system: &System) -> Result<()> {
 
 /// Makes Caddy read its configuration again; the old one stays when the new one is refused.
 pub(crate) fn reload_caddy(system: &System) -> Result<()> {
-    let mut command = compose(system);
+    let mut command = compose(system)?;
     command.args([
         "exec",
         "--no-TTY",
@@ -109,9 +106,12 @@ pub(crate) fn reload_caddy(system: &System) -> Result<()> {
     run(&mut command, "caddy reload", RELOAD).map(drop)
 }
 
-/// Compose reads `compose.yaml`, the operator's `compose.override.yaml` and `.env` of the stack's folder.
-fn compose(system: &System) -> Command {
+/// Compose reads `compose.yaml`, the operator's `compose.override.yaml` and `.env` of the stack's folder, and
+/// insists on the variables of all services in every call: those that are not known yet are not used in it.
+fn compose(system: &System) -> Result<Command> {
+    let known = Environment::parse(&files::read(&system.environment())?.unwrap_or_default());
     let mut command = Command::new("docker");
     command.args(["compose", "--progress", "quiet"]).current_dir(system.stack());
-    command
+    command.envs(REQUIRED.iter().filter(|name| known.get(name).is_none()).map(|name| (name, "unused")));
+    Ok(command)
 }
