@@ -6,6 +6,7 @@ mod payload;
 mod rehearse;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -85,18 +86,28 @@ impl Build {
         Ok(())
     }
 
-    /// The folder of this build, made now.
+    /// The folder of this build, made now; builds that begin in the same second have one each.
     fn folder(&self, project: &Project, began: &str) -> Result<PathBuf> {
-        let name = format!("build/{}-{}", self.provider, began.replace([':', '-'], "").replace('T', "-"));
-        let folder = self.out.clone().unwrap_or_else(|| project.path(name.trim_end_matches('Z')));
-        std::fs::create_dir_all(&folder).map_err(|e| {
-            Fault::new(
-                Exit::Missing,
-                format!("cannot make {}: {e}", folder.display()),
-                "give another folder with --out",
-            )
-        })?;
-        Ok(folder)
+        let cannot = |folder: &Path, error: std::io::Error| {
+            let what = format!("cannot make {}: {error}", folder.display());
+            Fault::new(Exit::Missing, what, "give another folder with --out")
+        };
+        if let Some(folder) = &self.out {
+            std::fs::create_dir_all(folder).map_err(|error| cannot(folder, error))?;
+            return Ok(folder.clone());
+        }
+        let builds = project.path("build");
+        std::fs::create_dir_all(&builds).map_err(|error| cannot(&builds, error))?;
+        let name = format!("{}-{}", self.provider, began.replace([':', '-', 'Z'], "").replace('T', "-"));
+        let mut number = 1;
+        loop {
+            let folder = builds.join(if number == 1 { name.clone() } else { format!("{name}-{number}") });
+            match std::fs::create_dir(&folder) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(cannot(&folder, error).into()),
+                Ok(()) => return Ok(folder),
+            }
+        }
     }
 
     fn frontend(&self, project: &Project) -> PathBuf {

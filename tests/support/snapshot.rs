@@ -4,11 +4,17 @@ use std::path::PathBuf;
 
 use echora_images::record::{Record, Snapshot};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::{default_provider, run, stderr, stdout};
 
 /// Built once for all tests of machines, and not again while nothing that goes into it changes.
 pub(crate) async fn snapshot() -> PathBuf {
+    static SNAPSHOT: OnceCell<PathBuf> = OnceCell::const_new();
+    SNAPSHOT.get_or_init(build).await.clone()
+}
+
+async fn build() -> PathBuf {
     let provider = default_provider();
     let output =
         tokio::task::spawn_blocking(move || run(&["build", &provider, "--rehearse", "--reuse", "--json"]));

@@ -55,7 +55,8 @@ pub(super) async fn run(
     let (record, folder) = match work.run(&began).await {
         Ok(Outcome::Built(record)) => (record, folder),
         Ok(Outcome::Reused(record, earlier)) => {
-            fs::remove_dir_all(&folder).context("cannot remove the folder of a build that was not needed")?;
+            // A folder of the user's own keeps what else is in it.
+            let _ = fs::remove_file(&log).and_then(|()| fs::remove_dir(&folder));
             (record, earlier)
         }
         Err(error) => return Err(error.context(format!("the build failed; its log is {}", log.display()))),
