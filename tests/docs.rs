@@ -1,5 +1,5 @@
 //! Every command in the documentation runs. What takes virtual machines is marked `sh vm`; the tests that boot them run
-//! the same commands, and this one checks that they are commands of the tool.
+//! the same commands, and this one checks that they are commands of the tool. What is typed on a server is `sh server`.
 
 mod support;
 
@@ -58,6 +58,22 @@ fn commands_with_machines_are_commands_of_the_tool() {
         let known = String::from_utf8_lossy(&help.stdout).into_owned();
         for option in words.iter().filter(|word| word.starts_with("--")) {
             assert!(known.contains(option), "{file}: {command}: {option}");
+        }
+    }
+}
+
+/// What is typed on a server is in the help of the guest binary.
+#[test]
+fn commands_on_a_server_are_the_guests() {
+    let help = fs::read_to_string(root().join("firstboot/src/arguments.rs")).unwrap();
+    let commands = commands("sh server");
+    assert!(commands.len() >= 5, "{commands:?}");
+    for (file, command) in commands {
+        let mut words = command.split_whitespace();
+        let usage = format!(" {} ", words.next().unwrap());
+        assert!(help.contains(&usage), "{file}: {command}: {usage}");
+        for option in words.filter(|word| word.starts_with("--")) {
+            assert!(help.contains(&format!("         {option} ")), "{file}: {command}: {option}");
         }
     }
 }

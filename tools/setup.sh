@@ -78,19 +78,11 @@ missing_rust() {
 	done
 }
 
-# Go is only for tools whose release cannot be had; from 1.21 on it fetches the version that a module asks for itself.
+# Go builds what has no release that is pinned; from 1.21 on it fetches the version that a module asks for itself.
 missing_go() {
 	version=$(go env GOVERSION 2>/dev/null || true)
 	oldest=$(printf 'go1.21\n%s\n' "${version:-go0}" | sort -V | head -n 1)
-	if [ "$oldest" = go1.21 ]; then return; fi
-	# Asked again once curl is there.
-	command -v curl >/dev/null 2>&1 || return 0
-	for publisher in https://releases.hashicorp.com https://github.com; do
-		curl -fsSI --max-time 10 "$publisher" >/dev/null 2>&1 || {
-			printf 'golang-go\n'
-			return
-		}
-	done
+	if [ "$oldest" != go1.21 ]; then printf 'golang-go\n'; fi
 }
 
 check_system() {
@@ -164,10 +156,6 @@ if [ "${1:-}" = --check ]; then exit 3; fi
 if [ "$packages$go" ] || ! command -v rustup >/dev/null 2>&1; then as_root apt-get update -q; fi
 # shellcheck disable=SC2086  # a list
 [ -z "$packages" ] || install $packages
-if [ -z "$go" ]; then
-	go=$(missing_go)
-	[ -z "$go" ] || printf 'missing here as well:\n  %s\n' "$go"
-fi
 [ -z "$go" ] || install_go
 [ -z "$rust" ] || install_rust
 left=$(missing_packages && missing_go && missing_rust)

@@ -6,9 +6,11 @@ use anyhow::{Context, Result};
 use provider_profiles::GuestPlan;
 
 use crate::caddy::{self, Gate};
+use crate::change;
 use crate::clone;
 use crate::compose;
 use crate::console::Console;
+use crate::credentials;
 use crate::engine;
 use crate::environment::Environment;
 use crate::fence::{self, Going};
@@ -20,11 +22,14 @@ use crate::owner::Backend;
 use crate::ports;
 use crate::secrets::{self, Owner};
 use crate::settings::{self, Kept};
+use crate::site::Site;
 use crate::state::{self, DATABASE_MADE, State, instance_id};
 use crate::system::System;
+use crate::turn::Turn;
 
 mod ask;
-mod door;
+mod domain;
+pub(crate) mod door;
 mod follow;
 
 const STEPS: usize = 9;
@@ -68,6 +73,10 @@ struct Boot<'a> {
 impl Boot<'_> {
     fn run(&mut self) -> Result<()> {
         self.begin("state", "looking at what has been done");
+        if self.system.change().exists() {
+            let _turn = Turn::take(self.system)?;
+            change::undo_what_was_cut_off(self.system)?;
+        }
         let id = instance_id(self.system);
         let original = self.read_state(&id)?;
         if self.state.is_finished_for(&id) {
@@ -75,11 +84,12 @@ impl Boot<'_> {
             settings::refuse_late(&self.system.settings)?;
             return self.follow();
         }
+        let _turn = Turn::take(self.system)?;
         Kept::remember(self.system, &self.system.settings)?;
         self.open_state(id, original.as_ref())?;
 
         self.begin("fence", "closing the door while this server is set up");
-        caddy::write(self.system, Gate::Fence, None, &Instance::default())?;
+        caddy::write(self.system, Gate::Fence, &Site::default())?;
         engine::wait(self.system)?;
         ports::check(self.system)?;
         // The database takes the longest to come up, nobody can reach it, and all that it needs is its password.
@@ -90,9 +100,10 @@ impl Boot<'_> {
         self.begin("metadata", "asking the provider who this machine is");
         let (instance, inputs) = self.ask(original.as_ref());
         self.state.inputs.clone_from(&inputs.used);
+        let mut site = self.site(&inputs, &instance);
 
         self.begin("secrets", "making secrets");
-        self.write_environment(&instance, &inputs)?;
+        self.write_environment(&instance, &site)?;
         // The owner of a copy came along with its data.
         let owner = match &original {
             Some(_) => None,
@@ -111,14 +122,17 @@ impl Boot<'_> {
         }
 
         self.begin("open", "opening the door");
-        caddy::write(self.system, Gate::Site, inputs.domain.as_deref(), &instance)?;
+        domain::prove(self.system, &self.console, &mut site)?;
+        site.write(self.system)?;
+        caddy::write(self.system, Gate::Site, &site)?;
         compose::reload_caddy(self.system)?;
-        let url = url(inputs.domain.as_deref(), &instance);
+        let url = site.url();
         door::check(self.system, &url)?;
         self.remember_place(&url, instance);
 
         self.begin("print", "printing the login");
         self.print(&url, owner.as_ref())?;
+        domain::say_what_needs_one(&self.console, &site);
 
         self.begin("marker", "remembering that all is done");
         self.finish()
@@ -188,6 +202,15 @@ impl Boot<'_> {
         if original.is_none() { self.state.write(self.system) } else { Ok(()) }
     }
 
+    /// The names and addresses of the site. What an earlier boot or the operator left damaged is only their wish.
+    fn site(&self, inputs: &Inputs, instance: &Instance) -> Site {
+        let earlier = Site::read(self.system).unwrap_or_else(|error| {
+            self.warn(&format!("{error:#}"));
+            None
+        });
+        Site::of(inputs, instance, earlier)
+    }
+
     /// What must be there before anything starts; what is there stays.
     fn make_keys(&self) -> Result<()> {
         let path = self.system.environment();
@@ -197,17 +220,12 @@ impl Boot<'_> {
     }
 
     /// What this machine's address and its buyer's wishes add.
-    fn write_environment(&self, instance: &Instance, inputs: &Inputs) -> Result<()> {
+    fn write_environment(&self, instance: &Instance, site: &Site) -> Result<()> {
         let path = self.system.environment();
         let mut environment = Environment::parse(&files::read(&path)?.unwrap_or_default());
         announce(&mut environment, instance);
         files::write(&path, 0o600, &environment.render())?;
-        // Passkeys need a domain; the app refuses to start with an address or an empty value.
-        let passkeys = inputs
-            .domain
-            .as_ref()
-            .map(|domain| format!("WEBAUTHN_RP_ID={domain}\nWEBAUTHN_RP_ORIGIN=https://{domain}\n"));
-        files::write(&self.system.backend_environment(), 0o600, &passkeys.unwrap_or_default())?;
+        files::write(&self.system.backend_environment(), 0o600, &site.passkeys())?;
         files::folder_of(&self.system.uploads(), BACKEND_USER)
     }
 
@@ -236,7 +254,7 @@ impl Boot<'_> {
     fn print(&self, url: &str, owner: Option<&Owner>) -> Result<()> {
         let Some(owner) = owner else {
             self.console.say(&format!("this server is at {url}; the login stays the one that it had before"));
-            return self.readdress(url);
+            return credentials::readdress(self.system, url);
         };
         let block = LoginBlock {
             url: url.to_owned(),
@@ -277,32 +295,4 @@ pub(crate) fn plan(system: &System) -> Result<GuestPlan> {
 /// Set but empty would be taken literally, unset would ask strangers on the Internet.
 fn announce(environment: &mut Environment, instance: &Instance) {
     environment.set("ANNOUNCED_IP", instance.address().unwrap_or("127.0.0.1"));
-}
-
-/// Where the site is: the domain, else the best address.
-fn url(domain: Option<&str>, instance: &Instance) -> String {
-    match (domain, &instance.public_ipv4, &instance.public_ipv6) {
-        (Some(domain), _, _) => format!("https://{domain}"),
-        (None, Some(address), _) => format!("https://{address}"),
-        (None, None, Some(address)) => format!("https://[{address}]"),
-        (None, None, None) => "https://localhost".into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_url_is_the_best_name_there_is() {
-        let v4 = Instance {
-            public_ipv4: Some("203.0.113.7".into()),
-            public_ipv6: Some("2001:db8::7".into()),
-            ..Instance::default()
-        };
-        let v6 = Instance { public_ipv4: None, ..v4.clone() };
-        assert_eq!(url(Some("chat.example.org"), &v4), "https://chat.example.org");
-        assert_eq!(url(None, &v4), "https://203.0.113.7");
-        assert_eq!(url(None, &v6), "https://[2001:db8::7]");
-    }
 }

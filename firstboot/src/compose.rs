@@ -90,20 +90,32 @@ pub(crate) fn discard_database(system: &System) -> Result<()> {
 
 /// Makes Caddy read its configuration again; the old one stays when the new one is refused.
 pub(crate) fn reload_caddy(system: &System) -> Result<()> {
-    let mut command = compose(system)?;
-    command.args([
-        "exec",
-        "--no-TTY",
-        "caddy",
-        "caddy",
-        "reload",
-        "--config",
-        "/etc/caddy/Caddyfile",
-        "--adapter",
-        "caddyfile",
-    ]);
+    let mut command = caddy(system, "reload", "/etc/caddy/Caddyfile")?;
     command.args(["--address", "unix//run/caddy/admin.sock"]);
     run(&mut command, "caddy reload", RELOAD).map(drop)
+}
+
+/// As [`reload_caddy`], for a Caddy that was started a moment ago and may not listen yet.
+pub(crate) fn reload_started_caddy(system: &System) -> Result<()> {
+    let end = Instant::now() + RELOAD;
+    loop {
+        match reload_caddy(system) {
+            Err(_) if Instant::now() < end => thread::sleep(Duration::from_millis(250)),
+            reloaded => return reloaded,
+        }
+    }
+}
+
+/// Lets Caddy judge a configuration, given by its path in Caddy's container, without using it.
+pub(crate) fn validate_caddy(system: &System, path: &str) -> Result<()> {
+    run(&mut caddy(system, "validate", path)?, "caddy validate", RELOAD).map(drop)
+}
+
+/// A command of the Caddy that runs.
+fn caddy(system: &System, verb: &str, config: &str) -> Result<Command> {
+    let mut command = compose(system)?;
+    command.args(["exec", "--no-TTY", "caddy", "caddy", verb, "--config", config, "--adapter", "caddyfile"]);
+    Ok(command)
 }
 
 /// Compose reads `compose.yaml`, the operator's `compose.override.yaml` and `.env` of the stack's folder, and

@@ -23,6 +23,8 @@ pub(crate) struct Inputs {
     pub(crate) domain: Option<String>,
     pub(crate) username: String,
     pub(crate) email: Option<String>,
+    /// Where a certificate authority may write to.
+    pub(crate) contact: Option<String>,
     /// Chosen by the buyer; never printed but in the login.
     pub(crate) password: Option<Chosen>,
     pub(crate) server_name: Option<String>,
@@ -94,6 +96,7 @@ impl Inputs {
             domain: text("domain"),
             username: text("admin_username").unwrap_or_else(|| USERNAME.to_owned()),
             email: text("admin_email").or_else(|| text("email")),
+            contact: text("email"),
             password: text(PASSWORD).map(Chosen),
             server_name: text("server_name"),
             invite_only: text("registration").is_some_and(|mode| mode == "invite_only"),

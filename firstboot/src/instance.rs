@@ -42,16 +42,18 @@ impl Instance {
     }
 }
 
-/// Whether packets from the Internet can be for this address. Documentation's ranges are not looked at: they stand for
-/// public addresses wherever they occur.
-fn is_public(address: IpAddr) -> bool {
+/// Whether packets from the Internet can be for this address, and a public authority may certify it. Documentation's
+/// ranges are not looked at: they stand for public addresses wherever they occur.
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
-            // Shared behind the provider's NAT: RFC 6598.
+            let [first, second, third, _] = address.octets();
+            // Shared behind the provider's NAT, protocol assignments, benchmarks: RFC 6890.
             let is_shared = first == 100 && (64..128).contains(&second);
-            let is_odd = first == 0 || first >= 224;
-            !(is_shared || is_odd || address.is_private() || address.is_loopback() || address.is_link_local())
+            let is_odd = first == 0 || first >= 224 || (first, second, third) == (192, 0, 0);
+            let is_bench = first == 198 && (18..20).contains(&second);
+            let is_set_apart = is_shared || is_odd || is_bench;
+            !(is_set_apart || address.is_private() || address.is_loopback() || address.is_link_local())
         }
         IpAddr::V6(address) => {
             // 2000::/3 is all that is given out: https://www.iana.org/assignments/ipv6-address-space
@@ -82,6 +84,8 @@ mod tests {
             "169.254.1.1",
             "100.64.0.1",
             "0.0.0.0",
+            "192.0.0.8",
+            "198.19.0.1",
             "224.0.0.1",
             "255.255.255.255",
             "::1",

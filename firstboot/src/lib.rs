@@ -4,16 +4,22 @@
 //! command line tool uses [`login`] to read what a console printed.
 
 pub mod boot;
+pub mod climb;
+pub mod domain;
 pub mod login;
 pub mod ready;
 pub mod settings;
 
 mod caddy;
+mod change;
 mod clone;
 mod command;
 mod compose;
 mod console;
+mod credentials;
 mod database;
+mod dns;
+
 mod document;
 mod engine;
 mod environment;
@@ -24,9 +30,12 @@ mod instance;
 pub mod metadata;
 mod owner;
 mod ports;
+mod reach;
 mod secrets;
+mod site;
 mod state;
 mod system;
+mod turn;
 
 pub use instance::Instance;
 pub use system::System;

@@ -1,35 +1,22 @@
 //! The guest binary: one program that goes by several names.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::bail;
-use echora_firstboot::{System, boot, ready, settings};
+use arguments::{Command, parse};
+use echora_firstboot::{boot, climb, domain, ready, settings};
 
-const HELP: &str = "\
-echora-firstboot: sets up this server at its first boot
-
-Usage: echora-firstboot [boot]     set up what is not set up yet; safe to run again
-       echora-firstboot configure  keep the settings of a deployment script's environment for first boot
-       echora-firstboot ready      exit 0 when the backend answers and reaches its database
-       echora-firstboot --version
-
-Settings of boot, stronger than /etc/echora/config.toml and the provider's variables:
-  --set NAME=VALUE      domain, email, admin_username, admin_email, server_name or registration
-  --password-file FILE  the owner's password; - reads it from stdin
-
-Examples:
-  systemctl start echora-firstboot    run it as the system does
-  journalctl -u echora-firstboot      what it did (never the password)
-  cat /root/echora-credentials        the login
-";
+mod arguments;
 
 fn main() -> ExitCode {
-    let outcome = match command() {
-        Ok(Command::Boot(system)) => boot::boot(&system),
-        Ok(Command::Configure(system)) => settings::configure(&system),
-        Ok(Command::Ready) => ready::ready(),
-        Ok(Command::Print(text)) => {
+    let outcome = match parse() {
+        Ok((system, Command::Boot)) => boot::boot(&system),
+        Ok((system, Command::Configure)) => settings::configure(&system),
+        Ok((system, Command::Climb)) => climb::climb(&system),
+        Ok((system, Command::ShowDomain)) => domain::show(&system),
+        Ok((system, Command::CheckDomain(name))) => domain::check(&system, name.as_ref()),
+        Ok((system, Command::SetDomain { name, force })) => domain::set(&system, &name, force),
+        Ok((_, Command::Ready)) => ready::ready(),
+        Ok((_, Command::Print(text))) => {
             println!("{text}");
             return ExitCode::SUCCESS;
         }
@@ -43,43 +30,4 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
-}
-
-enum Command {
-    Boot(System),
-    Configure(System),
-    Ready,
-    Print(String),
-}
-
-fn command() -> anyhow::Result<Command> {
-    use lexopt::prelude::{Long, Short, Value, ValueExt};
-    let mut system = System::default();
-    let mut make: fn(System) -> Command = Command::Boot;
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("version") | Short('V') => {
-                return Ok(Command::Print(format!("echora-firstboot {}", env!("CARGO_PKG_VERSION"))));
-            }
-            Long("help") | Short('h') => return Ok(Command::Print(HELP.to_owned())),
-            Long("set") => system.settings.assign(&arguments.value()?.string()?)?,
-            Long("password-file") => system.settings.read_password(&arguments.value()?.string()?)?,
-            // For tests: another root folder, another address for the metadata service and the backend, shorter waits.
-            Long("root") => system.root = arguments.value()?.into(),
-            Long("metadata") => system.metadata = Some(arguments.value()?.string()?),
-            Long("backend") => system.backend = arguments.value()?.string()?,
-            Long("longest") => system.longest = Some(Duration::from_millis(arguments.value()?.parse()?)),
-            Value(word) => {
-                make = match word.to_str() {
-                    Some("boot") => Command::Boot,
-                    Some("configure") => Command::Configure,
-                    Some("ready") => |_| Command::Ready,
-                    _ => bail!("unknown command {}", word.display()),
-                }
-            }
-            _ => return Err(argument.unexpected().into()),
-        }
-    }
-    Ok(make(system))
 }

@@ -33,7 +33,7 @@ impl fmt::Debug for Owner {
 pub(crate) fn complete(environment: &mut Environment) -> Result<()> {
     for name in KEYS {
         if environment.get(name).is_none_or(str::is_empty) {
-            environment.set(name, &hex(random()?));
+            environment.set(name, &hex(&random::<32>()?));
         }
     }
     Ok(())
@@ -61,13 +61,15 @@ fn password() -> Result<String> {
     Ok(letters.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-"))
 }
 
-fn random<const N: usize>() -> Result<[u8; N]> {
+/// Bytes from the kernel.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("the kernel gives no random numbers: {error}"))?;
     Ok(bytes)
 }
 
-fn hex(bytes: [u8; 32]) -> String {
+/// Bytes as small hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -97,6 +97,21 @@ impl System {
         self.path("/var/lib/echora/database")
     }
 
+    /// Which names and addresses the site has.
+    pub(crate) fn site(&self) -> PathBuf {
+        self.path("/var/lib/echora/site.json")
+    }
+
+    /// What was last found out about the domain.
+    pub(crate) fn domain_report(&self) -> PathBuf {
+        self.path("/var/lib/echora/domain.json")
+    }
+
+    /// How to undo the change of the site that is under way.
+    pub(crate) fn change(&self) -> PathBuf {
+        self.path("/var/lib/echora/change.json")
+    }
+
     /// Variables that only some servers have.
     pub(crate) fn backend_environment(&self) -> PathBuf {
         self.path("/var/lib/echora/backend.env")

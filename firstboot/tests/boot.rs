@@ -6,10 +6,13 @@ use std::fs;
 use provider_profiles::{Catalog, InputSource};
 use support::checks::{CREDENTIALS, OWNER, SITES, assert_failed_loudly, assert_is_set_up};
 use support::machine::{Machine, Spoil};
+use support::names::Internet;
 
 mod cases {
+    mod change;
     mod consoles;
     mod copies;
+    mod domain;
     mod follow;
     mod host;
     mod inputs;
@@ -25,6 +28,7 @@ mod support {
     pub(crate) mod journal;
     pub(crate) mod machine;
     pub(crate) mod mount;
+    pub(crate) mod names;
     pub(crate) mod provider;
 }
 
@@ -37,6 +41,7 @@ fn is_done_behind(line: &str, gate: &str, call: &str) -> bool {
 fn the_first_boot_sets_a_machine_of_each_provider_up() {
     for entry in Catalog::embedded().unwrap().iter() {
         let machine = Machine::of(entry, entry.fixture.sample.clone());
+        let _internet = Internet::leading_to(&machine, "chat.example.org");
         let run = machine.boot_well();
         assert_is_set_up(&machine);
         let address = entry.fixture.sample.public_ipv4.clone().unwrap();
@@ -236,6 +241,7 @@ fn a_failing_engine_is_told_and_the_next_boot_goes_on() {
 #[test]
 fn a_buyers_settings_are_used() {
     let machine = Machine::new();
+    let _internet = Internet::leading_to(&machine, "chat.example.org");
     machine.configure(
         "domain = 'chat.example.org'\nadmin_username = 'eve'\nadmin_password = 'correct horse battery'\n\
          server_name = 'Our place'\nregistration = 'invite_only'\n",

@@ -23,7 +23,7 @@ validate() {
 	trial=$(mktemp -d)
 	trap 'rm -rf "$trial"' EXIT
 	chmod 0755 "$trial"
-	for snippet in fence site; do
+	for snippet in fence proof site; do
 		printf 'http://%s.invalid {\n\timport %s\n}\n' "$snippet" "$snippet" >"$trial/$snippet.sites"
 	done
 	docker run --rm --network none --volume "$home/Caddyfile:/etc/caddy/Caddyfile:ro" --volume "$trial:/etc/caddy/instance:ro" \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what runs at the buyer's first boot: the guest binary, its unit, cloud-init's hook, the message of the day,
-# and what keeps containers in their place.
+# Installs what runs at the buyer's first boot: the guest binary with its names, its units, cloud-init's hook, the message of
+# the day, and what keeps containers in their place.
 set -eu
 
 : "${ECHORA_PAYLOAD:?is set by the Packer template; it is not meant for a machine that is to be kept}"
@@ -19,12 +19,15 @@ install_file() { # MODE FROM TO
 
 install_files() {
 	install_file 0755 "$ECHORA_PAYLOAD/bin/echora-firstboot" /usr/local/bin/echora-firstboot
+	ln -sf echora-firstboot "$root/usr/local/bin/echora-domain"
 	install_file 0644 "$ECHORA_PAYLOAD/provider.toml" /etc/echora/provider.toml
-	install_file 0644 "$stack/echora-firstboot.service" /etc/systemd/system/echora-firstboot.service
+	for unit in firstboot climb; do
+		install_file 0644 "$stack/echora-$unit.service" "/etc/systemd/system/echora-$unit.service"
+	done
 	install_file 0755 "$stack/001_onboot" /var/lib/cloud/scripts/per-instance/001_onboot
 	install_file 0755 "$stack/90-echora" /etc/update-motd.d/90-echora
 	systemctl daemon-reload
-	systemctl enable echora-firstboot.service
+	systemctl enable echora-firstboot.service echora-climb.service
 }
 
 # Each file of rules ends up once at the end of ufw's own, whatever stood there from an earlier run.

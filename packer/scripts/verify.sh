@@ -50,6 +50,7 @@ homes() {
 }
 
 has_mode() { [ "$(stat -c %a "$root$2")" = "$1" ]; }
+is_same_file() { [ "$(stat -L -c %i "$root$1")" = "$(stat -L -c %i "$root$2")" ]; }
 is_empty_file() { [ -f "$root$1" ] && [ ! -s "$root$1" ]; }
 has_once() { [ "$(grep -cx "$1" "$root$2")" = 1 ]; }
 has_line() { grep -qx "$1" "$root$2"; }
@@ -171,6 +172,7 @@ check_present() {
 		755 /var/lib/cloud/scripts/per-instance/001_onboot
 		755 /etc/update-motd.d/90-echora
 		644 /etc/systemd/system/echora-firstboot.service
+		644 /etc/systemd/system/echora-climb.service
 		644 /etc/echora/provider.toml
 		644 /etc/sysctl.d/50-echora-ports.conf
 		644 /opt/echora/compose.yaml
@@ -179,7 +181,8 @@ check_present() {
 		700 /opt/echora/backups
 		700 /var/lib/echora
 	END
-	for unit in echora-firstboot.service echora-ssh-host-keys.service docker.service; do
+	holds 'command missing' echora-domain is_same_file /usr/local/bin/echora-domain /usr/local/bin/echora-firstboot
+	for unit in echora-firstboot.service echora-climb.service echora-ssh-host-keys.service docker.service; do
 		holds 'unit not enabled' "$unit" is_enabled "$unit"
 	done
 }

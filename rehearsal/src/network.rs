@@ -91,14 +91,7 @@ impl Network {
 
     /// A socket that listens inside.
     pub async fn listen(&self, address: SocketAddr) -> Result<TcpListener> {
-        let bind = move || {
-            let listener = std::net::TcpListener::bind(address)
-                .with_context(|| format!("cannot listen on {address}"))?;
-            listener.set_nonblocking(true).context("cannot make a socket asynchronous")?;
-            Ok(listener)
-        };
-        TcpListener::from_std(self.inside(async move || bind()).await?)
-            .context("cannot use a socket of the machine's network")
+        self.handle().listen(address).await
     }
 
     /// A way in that can be given away.
@@ -196,6 +189,18 @@ impl Handle {
             let _ = sender.send(enter());
         });
         receiver.await.context("the thread in the machine's network ended early")?
+    }
+
+    /// A socket that listens inside.
+    pub async fn listen(&self, address: SocketAddr) -> Result<TcpListener> {
+        let bind = move || {
+            let listener = std::net::TcpListener::bind(address)
+                .with_context(|| format!("cannot listen on {address}"))?;
+            listener.set_nonblocking(true).context("cannot make a socket asynchronous")?;
+            Ok(listener)
+        };
+        TcpListener::from_std(self.inside(async move || bind()).await?)
+            .context("cannot use a socket of the machine's network")
     }
 
     /// A connection that begins inside; its socket can be used from anywhere.

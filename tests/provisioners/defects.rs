@@ -106,7 +106,7 @@ pub(crate) const LEFT: [Defect; 10] = [
 ];
 
 /// What no clean-up can put right.
-pub(crate) const MISSING: [Defect; 20] = [
+pub(crate) const MISSING: [Defect; 23] = [
     ("missing, or its mode is not 755: /var/lib/cloud/scripts/per-instance/001_onboot", |m| {
         fs::remove_dir_all(m.root("/var/lib/cloud/scripts")).unwrap();
     }),
@@ -118,6 +118,15 @@ pub(crate) const MISSING: [Defect; 20] = [
     }),
     ("missing, or its mode is not 644: /etc/systemd/system/echora-firstboot.service", |m| {
         remove(m, "/etc/systemd/system/echora-firstboot.service");
+    }),
+    ("missing, or its mode is not 644: /etc/systemd/system/echora-climb.service", |m| {
+        remove(m, "/etc/systemd/system/echora-climb.service");
+    }),
+    ("command missing: echora-domain", |m| {
+        remove(m, "/usr/local/bin/echora-domain");
+    }),
+    ("unit not enabled: echora-climb.service", |m| {
+        disable(m, "echora-climb.service");
     }),
     ("missing, or its mode is not 644: /etc/echora/provider.toml", |m| {
         remove(m, "/etc/echora/provider.toml");

@@ -8,10 +8,10 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Commands of the test's own system that change nothing outside the files they are given.
-const TOOLS: [&str; 25] = [
+const TOOLS: [&str; 26] = [
     "awk", "cat", "chmod", "cksum", "cp", "cut", "dirname", "find", "grep", "head", "install", "mkdir",
     "mktemp", "printf", "python3", "rm", "sed", "sleep", "sort", "stat", "timeout", "tr", "uname", "xargs",
-    "ls",
+    "ln", "ls",
 ];
 /// Commands that are only noted down.
 const RECORDED: [&str; 5] = ["apt-get", "fstrim", "journalctl", "swapoff", "sync"];
@@ -30,7 +30,7 @@ const FOLDERS: [(&str, u32); 12] = [
     ("/root/.ssh", 0o700),
     ("/home/debian/.ssh", 0o700),
 ];
-const FILES: [(&str, u32, &str); 23] = [
+const FILES: [(&str, u32, &str); 24] = [
     (
         "/etc/passwd",
         0o644,
@@ -58,6 +58,7 @@ const FILES: [(&str, u32, &str); 23] = [
     ("/var/lib/cloud/scripts/per-instance/001_onboot", 0o755, "#!/bin/sh\n"),
     ("/etc/update-motd.d/90-echora", 0o755, "#!/bin/sh\n"),
     ("/etc/systemd/system/echora-firstboot.service", 0o644, "[Unit]\n"),
+    ("/etc/systemd/system/echora-climb.service", 0o644, "[Unit]\n"),
     ("/etc/echora/provider.toml", 0o644, "id = \"example\"\n"),
     (
         "/opt/echora/compose.yaml",
@@ -67,7 +68,10 @@ const FILES: [(&str, u32, &str); 23] = [
     ("/opt/echora/Caddyfile", 0o644, ""),
     ("/root/.bashrc", 0o644, "# of the distribution\n"),
 ];
-const UNITS: [&str; 3] = ["echora-firstboot.service", "echora-ssh-host-keys.service", "docker.service"];
+const UNITS: [&str; 4] =
+    ["echora-firstboot.service", "echora-climb.service", "echora-ssh-host-keys.service", "docker.service"];
+/// Names that the guest binary goes by.
+pub(crate) const NAMES: [&str; 1] = ["echora-domain"];
 
 /// A temporary machine.
 pub(crate) struct Machine {
@@ -94,6 +98,9 @@ impl Machine {
         for (path, mode, text) in FILES {
             machine.write(path, text);
             set_mode(&machine.root(path), mode);
+        }
+        for name in NAMES {
+            symlink("echora-firstboot", machine.root("/usr/local/bin").join(name)).unwrap();
         }
         for unit in UNITS {
             machine.write(&format!("/etc/systemd/system/multi-user.target.wants/{unit}"), "");

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::machine::{Machine, checkout, mode, set_mode, write};
+use crate::machine::{Machine, NAMES, checkout, mode, set_mode, write};
 
 const CONFIG: &str = r#"{"os":"linux"}"#;
 
@@ -111,6 +111,7 @@ fn the_stack_lies_there_with_its_own_modes_and_without_leftovers() {
         ("/usr/local/bin/echora-firstboot", 0o755),
         ("/etc/echora/provider.toml", 0o644),
         ("/etc/systemd/system/echora-firstboot.service", 0o644),
+        ("/etc/systemd/system/echora-climb.service", 0o644),
         ("/var/lib/cloud/scripts/per-instance/001_onboot", 0o755),
         ("/etc/update-motd.d/90-echora", 0o755),
         ("/etc/sysctl.d/50-echora-ports.conf", 0o644),
@@ -120,7 +121,12 @@ fn the_stack_lies_there_with_its_own_modes_and_without_leftovers() {
         assert_eq!(mode(&machine.root(path)), expected, "{path}");
     }
     assert!(!machine.root("/opt/echora/frontend/old.js").exists());
-    assert!(machine.read_state("calls").contains("systemctl enable echora-firstboot.service\n"));
+    for name in NAMES {
+        let target = fs::read_link(machine.root("/usr/local/bin").join(name)).unwrap();
+        assert_eq!(target.to_str(), Some("echora-firstboot"), "{name}");
+    }
+    let calls = machine.read_state("calls");
+    assert!(calls.contains("systemctl enable echora-firstboot.service echora-climb.service\n"), "{calls}");
 }
 
 #[test]

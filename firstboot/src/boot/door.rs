@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const ASK: Duration = Duration::from_secs(40);
 
 /// Waits until the site answers at `url` on this machine: the app's health, and a login that is refused by it.
-pub(super) fn check(system: &System, url: &str) -> Result<()> {
+pub(crate) fn check(system: &System, url: &str) -> Result<()> {
     let end = Instant::now() + system.at_most(DEADLINE);
     loop {
         match look(url) {
@@ -26,6 +26,11 @@ pub(super) fn check(system: &System, url: &str) -> Result<()> {
             Err(_) => thread::sleep(Duration::from_millis(250)),
         }
     }
+}
+
+/// Whether visitors get a certificate for `url` that this machine's authorities vouch for.
+pub(crate) fn is_certified(url: &str) -> bool {
+    curl(url, "/", &[]).is_ok()
 }
 
 fn look(url: &str) -> Result<()> {
@@ -42,18 +47,15 @@ fn look(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// The address stays the one that visitors use, the connection goes to this machine: it may sit behind a NAT.
+/// Whatever the certificate is.
 fn ask(url: &str, path: &str, more: &[&str]) -> Result<String> {
+    curl(url, path, &[&["--insecure"], more].concat())
+}
+
+/// The address stays the one that visitors use, the connection goes to this machine: it may sit behind a NAT.
+fn curl(url: &str, path: &str, more: &[&str]) -> Result<String> {
     let mut command = Command::new("curl");
-    command.args([
-        "--silent",
-        "--show-error",
-        "--insecure",
-        "--max-time",
-        "30",
-        "--connect-to",
-        "::localhost:",
-    ]);
+    command.args(["--silent", "--show-error", "--max-time", "30", "--connect-to", "::localhost:"]);
     command.args(more).arg(format!("{url}{path}"));
     run(&mut command, "curl", ASK)
 }

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Boot, announce, door, url};
+use super::{Boot, announce, door};
 use crate::caddy::{self, Gate};
 use crate::compose;
+use crate::credentials;
 use crate::engine;
 use crate::environment::Environment;
 use crate::files;
 use crate::instance::Instance;
-use crate::login::{self, LoginBlock};
 use crate::metadata::Patience;
+use crate::site::Site;
+use crate::turn::Turn;
 
 /// The site runs while the question is open, and a service that is dead changes nothing.
 const PATIENCE: Patience = Patience {
@@ -46,36 +48,26 @@ impl Boot<'_> {
     }
 
     fn move_to(&mut self, instance: &Instance) -> Result<()> {
+        let _turn = Turn::take(self.system)?;
         engine::wait(self.system)?;
         let path = self.system.environment();
         let mut environment = Environment::parse(&files::read(&path)?.unwrap_or_default());
         announce(&mut environment, instance);
         files::write(&path, 0o600, &environment.render())?;
-        let domain = self.state.inputs.get("domain").and_then(|used| used.value.clone());
-        caddy::write(self.system, Gate::Site, domain.as_deref(), instance)?;
+        let site = Site::read(self.system)?.unwrap_or_default();
+        // Where the domain leads is its operator's matter: its certificate is good until it ends.
+        let site = site.at(instance.public_ipv4.as_deref(), instance.public_ipv6.as_deref());
+        caddy::write(self.system, Gate::Site, &site)?;
         compose::start(self.system, &["backend"])?;
         compose::wait_for_app(self.system)?;
         compose::reload_caddy(self.system)?;
-        let url = url(domain.as_deref(), instance);
+        let url = site.url();
         door::check(self.system, &url)?;
-        self.readdress(&url)?;
+        credentials::readdress(self.system, &url)?;
         self.remember_place(&url, instance.clone());
         self.state.write(self.system)?;
         self.console.say(&format!("this server is at {url}; the login stays as it is"));
         Ok(())
-    }
-
-    /// The credentials, where the operator keeps them, name the place that the server is at.
-    pub(super) fn readdress(&self, url: &str) -> Result<()> {
-        let path = self.system.credentials();
-        match files::read(&path)?.map(|text| login::find(&text)) {
-            Some(Ok(block)) if block.url != url => {
-                let block = LoginBlock { url: url.to_owned(), ..block };
-                files::write(&path, 0o600, &block.render())
-            }
-            // What the operator wrote there is the operator's.
-            _ => Ok(()),
-        }
     }
 
     pub(super) fn remember_place(&mut self, url: &str, instance: Instance) {

@@ -79,7 +79,8 @@ pub(super) fn email(value: &str) -> Result<String, &'static str> {
     }
 }
 
-fn domain(value: &str) -> Result<String, &'static str> {
+/// The name of a domain in small letters, or why it is none.
+pub(crate) fn domain(value: &str) -> Result<String, &'static str> {
     let value = value.trim();
     let label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -7,6 +7,7 @@ use echora_firstboot::login::{self, LoginBlock};
 use crate::support::checks::{CREDENTIALS, IDENTITY, INSTANCE, SITES, assert_is_a_good_copy, treasure};
 use crate::support::machine::Machine;
 use crate::support::mount::Mount;
+use crate::support::names::Internet;
 
 /// A machine that was set up, snapshotted and started as another one.
 pub(super) fn copy() -> Machine {
@@ -100,6 +101,7 @@ fn a_copy_is_at_its_own_address_with_the_login_of_its_original() {
 #[test]
 fn a_copy_keeps_the_domain_that_its_original_was_given() {
     let machine = Machine::new();
+    let _internet = Internet::leading_to(&machine, "line.example.org");
     let run = machine.run(machine.command(&["--set", "domain=line.example.org"]));
     assert_eq!(run.status.code(), Some(0), "{}", run.stderr);
     machine.put(INSTANCE, "i-2\n");

@@ -3,6 +3,7 @@
 use crate::support::checks::{CREDENTIALS, OWNER, SITES, STATE, assert_is_set_up};
 use crate::support::http::Answer;
 use crate::support::machine::{Machine, any_provider};
+use crate::support::names::Internet;
 
 const V4: &str = "198.51.100.9";
 const V6: &str = "2001:db8:9::9";
@@ -57,6 +58,8 @@ fn the_site_follows_a_change_of_address() {
 #[test]
 fn a_site_with_a_domain_keeps_its_name() {
     let machine = moved("domain = 'chat.example.org'\n");
+    let _internet = Internet::leading_to(&machine, "chat.example.org");
+    assert_eq!(machine.call(&["climb"]).status.code(), Some(0));
     machine.boot_well();
     assert_has_followed(&machine, "https://chat.example.org");
     assert!(machine.read(SITES).contains("https://chat.example.org {"));

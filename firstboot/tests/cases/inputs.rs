@@ -6,6 +6,7 @@ use provider_profiles::{Catalog, Entry, InputSource};
 
 use crate::support::checks::{CREDENTIALS, STATE, assert_is_set_up};
 use crate::support::machine::{Machine, Run};
+use crate::support::names::Internet;
 
 const KEPT: &str = "/var/lib/echora/settings.toml";
 
@@ -52,6 +53,7 @@ fn the_strongest_way_in_wins() {
     ];
     for (words, file, domain, source) in ladder {
         let machine = by_metadata();
+        let _internet = Internet::leading_to(&machine, domain);
         machine.configure(file);
         boot_with(&machine, words);
         assert_eq!(machine.login().unwrap().url, format!("https://{domain}"));
@@ -90,6 +92,7 @@ fn a_deployment_scripts_environment_is_kept_for_first_boot() {
     assert_eq!(run.stdout, "kept for first boot: admin_password, domain\n");
     assert_eq!((machine.mode(KEPT), run.stderr.as_str()), (0o600, ""));
     machine.configure("admin_username = 'eve'\n");
+    let _internet = Internet::leading_to(&machine, "env.example.org");
     boot_with(&machine, &[]);
     let login = machine.login().unwrap();
     assert_eq!((login.url.as_str(), login.username.as_str()), ("https://env.example.org", "eve"));
@@ -129,6 +132,7 @@ fn settings_of_a_command_line_survive_a_power_cut() {
     assert!(machine.run(machine.command(&words)).was_killed());
     fs::remove_file(file).unwrap();
     machine.journal.calm();
+    let _internet = Internet::leading_to(&machine, "line.example.org");
     machine.boot_well();
     assert_is_set_up(&machine);
     let login = machine.login().unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -39,8 +39,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(mut answer: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub(crate) fn start(answer: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), "Server: test", answer)
+    }
+
+    /// A server at an address of its own, with a header line in every reply.
+    pub(crate) fn start_at(
+        address: SocketAddr,
+        header: &'static str,
+        mut answer: impl FnMut(&Request) -> Answer + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
@@ -51,7 +60,7 @@ impl Server {
                     break;
                 }
                 // A client that was killed is no concern of the server.
-                if let Ok(Some(stream)) = stream.and_then(|stream| serve(stream, &mut answer)) {
+                if let Ok(Some(stream)) = stream.and_then(|stream| serve(stream, header, &mut answer)) {
                     hanging.push(stream);
                 }
             }
@@ -71,7 +80,11 @@ impl Drop for Server {
 }
 
 /// Answers one request; a connection that is to hang comes back.
-fn serve(stream: TcpStream, answer: &mut impl FnMut(&Request) -> Answer) -> io::Result<Option<TcpStream>> {
+fn serve(
+    stream: TcpStream,
+    header: &str,
+    answer: &mut impl FnMut(&Request) -> Answer,
+) -> io::Result<Option<TcpStream>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let request = read(&mut BufReader::new(&stream))?;
     let (status, body, length) = match answer(&request) {
@@ -79,7 +92,9 @@ fn serve(stream: TcpStream, answer: &mut impl FnMut(&Request) -> Answer) -> io::
         Answer::Reply(status, body) => (status, body.clone(), body.len()),
         Answer::Half(body) => (200, body[..body.len() / 2].to_owned(), body.len()),
     };
-    let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} Status\r\n{header}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     (&stream).write_all((head + &body).as_bytes())?;
     Ok(None)
 }

@@ -24,7 +24,11 @@ number=$(wc -l <journal)
 trap_at() { if [ -e trap ] && [ "$(cat trap)" = "$1 $number" ]; then kill -9 "$(cat pid)"; exit 0; fi; }
 trap_at before
 if [ -e refuse ]; then
-	case "$called" in *"$(cat refuse)"*) echo "no space left on device" >&2; exit 1 ;; esac
+	case "$called" in *"$(cat refuse)"*)
+		if [ -e once ]; then rm once refuse; fi
+		echo "no space left on device" >&2
+		exit 1 ;;
+	esac
 fi
 case "$called" in
 */api/health*) echo '{"status":"ok"}' ;;
@@ -84,9 +88,15 @@ impl Journal {
         fs::write(self.folder.join("refuse"), word).unwrap();
     }
 
+    /// Makes the next program call that contains `word` fail, and no further one.
+    pub(crate) fn refuse_once(&self, word: &str) {
+        fs::write(self.folder.join("once"), "").unwrap();
+        self.refuse(word);
+    }
+
     /// Nothing is killed or refused from now on, and the journal is empty.
     pub(crate) fn calm(&self) {
-        for name in ["trap", "refuse", "journal"] {
+        for name in ["trap", "refuse", "once", "journal"] {
             let _ = fs::remove_file(self.folder.join(name));
         }
     }

@@ -124,6 +124,7 @@ impl Machine {
     fn lay_out(&self) {
         self.put("/etc/echora/provider.toml", &toml::to_string(&self.plan).unwrap());
         self.put("/opt/echora/compose.yaml", "services: {}\n");
+        self.put("/opt/echora/Caddyfile", "import instance/*.sites\n");
         self.put("/var/lib/cloud/data/instance-id", "i-1\n");
         self.put("/sys/class/dmi/id/sys_vendor", &format!("{}\n", self.plan.dmi_vendors[0]));
         self.put("/etc/machine-id", "the original's\n");
@@ -187,11 +188,21 @@ impl Machine {
 
     /// The binary with this machine as its world, not yet started.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.journal.launcher(env!("CARGO_BIN_EXE_echora-firstboot"));
+        self.command_as(env!("CARGO_BIN_EXE_echora-firstboot"), words)
+    }
+
+    /// The same under another name.
+    pub(crate) fn command_as(&self, binary: &str, words: &[&str]) -> Command {
+        let mut command = self.journal.launcher(binary);
         command.args(words).arg("--root").arg(self.root.path());
         command.args(["--metadata", &self.provider.server.base, "--backend", &self.backend.base]);
         command.env_clear().env("PATH", self.journal.programs()).stdin(Stdio::null());
         command
+    }
+
+    /// Runs the binary with these words, which tries everything once.
+    pub(crate) fn call(&self, words: &[&str]) -> Run {
+        self.run(self.command(&[words, &["--longest", "0"]].concat()))
     }
 
     /// Runs a command of this machine to its end.

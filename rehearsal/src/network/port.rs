@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use super::{BRIDGE, COMMAND_DEADLINE, GATEWAY_V4, MAC, MACHINE_V4, MACHINE_V6, Namespace, Network};
+use super::{BRIDGE, COMMAND_DEADLINE, GATEWAY_V4, Handle, MAC, MACHINE_V4, MACHINE_V6, Namespace, Network};
 use crate::process::run;
 
 /// A machine's end of a network; dropping it unplugs it.
@@ -17,6 +17,12 @@ impl Port {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace.name
+    }
+
+    /// A way into the machine's namespace.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { path: self.namespace.path() }
     }
 }
 

@@ -1,0 +1,98 @@
+//! The command line, and the names that the binary goes by: `echora-domain` is `echora-firstboot domain`.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use echora_firstboot::System;
+use echora_firstboot::domain::Name;
+use lexopt::Parser;
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+
+const HELP: &str = "\
+echora-firstboot: sets up this server at its first boot
+
+Usage: echora-firstboot [boot]     set up what is not set up yet; safe to run again
+       echora-firstboot configure  keep the settings of a deployment script's environment for first boot
+       echora-firstboot ready      exit 0 when the backend answers and reaches its database
+       echora-firstboot climb      take the domain if it leads here by now
+       echora-domain [NAME]        show the domain, or change it: whole, or everything stays as it was
+         --check [NAME]            only look whether the domain leads to this server
+         --force NAME              change it without that proof
+       echora-firstboot --version
+
+Settings of boot, stronger than /etc/echora/config.toml and the provider's variables:
+  --set NAME=VALUE      domain, email, admin_username, admin_email, server_name or registration
+  --password-file FILE  the owner's password; - reads it from stdin
+
+Examples:
+  systemctl start echora-firstboot    run it as the system does
+  journalctl -u echora-firstboot      what it did (never the password)
+  cat /root/echora-credentials        the login
+  echora-domain chat.example.org      give this server a domain
+";
+
+/// What is to be done.
+pub(crate) enum Command {
+    Boot,
+    Configure,
+    Climb,
+    Ready,
+    ShowDomain,
+    CheckDomain(Option<Name>),
+    SetDomain { name: Name, force: bool },
+    Print(String),
+}
+
+/// Reads the command line.
+pub(crate) fn parse() -> Result<(System, Command)> {
+    let mut system = System::default();
+    let mut arguments = Parser::from_env();
+    let mut words: Vec<OsString> = called_as(&arguments).into_iter().collect();
+    let (mut check, mut force) = (false, false);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("version") | Short('V') => {
+                let text = format!("echora-firstboot {}", env!("CARGO_PKG_VERSION"));
+                return Ok((system, Command::Print(text)));
+            }
+            Long("help") | Short('h') => return Ok((system, Command::Print(HELP.to_owned()))),
+            Long("set") => system.settings.assign(&arguments.value()?.string()?)?,
+            Long("password-file") => system.settings.read_password(&arguments.value()?.string()?)?,
+            // For tests: another root folder, another address for the metadata service and the backend, shorter waits.
+            Long("root") => system.root = arguments.value()?.into(),
+            Long("metadata") => system.metadata = Some(arguments.value()?.string()?),
+            Long("backend") => system.backend = arguments.value()?.string()?,
+            Long("longest") => system.longest = Some(Duration::from_millis(arguments.value()?.parse()?)),
+            Long("check") => check = true,
+            Long("force") => force = true,
+            Value(word) => words.push(word),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or("?")).collect();
+    let command = match (words.as_slice(), check, force) {
+        ([] | ["boot"], false, false) => Command::Boot,
+        (["configure"], false, false) => Command::Configure,
+        (["climb"], false, false) => Command::Climb,
+        (["ready"], false, false) => Command::Ready,
+        (["domain"], false, false) => Command::ShowDomain,
+        (["domain"], true, false) => Command::CheckDomain(None),
+        (["domain", name], true, false) => Command::CheckDomain(Some(name_of(name)?)),
+        (["domain", name], false, force) => Command::SetDomain { name: name_of(name)?, force },
+        (["domain", ..], ..) => bail!("echora-domain takes a NAME, and --check or --force"),
+        _ => bail!("unknown command {}", words.join(" ")),
+    };
+    Ok((system, command))
+}
+
+/// The command that the program's own name stands for.
+fn called_as(arguments: &Parser) -> Option<OsString> {
+    let name = Path::new(arguments.bin_name()?).file_name()?.to_str()?;
+    name.strip_prefix("echora-").filter(|command| *command != "firstboot").map(OsString::from)
+}
+
+fn name_of(text: &str) -> Result<Name> {
+    Name::parse(text).map_err(|why| anyhow!("{text}: {why}"))
+}
