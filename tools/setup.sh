@@ -29,6 +29,7 @@ programs() {
 		grub-mkimage grub-common
 		ip iproute2
 		make make
+		mkfs.btrfs btrfs-progs
 		mmdebstrap mmdebstrap
 		nmap nmap
 		python3 python3

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use echora_firstboot::System;
+use echora_firstboot::doctor;
 use echora_firstboot::domain::Name;
 use lexopt::Parser;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
@@ -20,6 +21,10 @@ Usage: echora-firstboot [boot]     set up what is not set up yet; safe to run ag
        echora-domain [NAME]        show the domain, or change it: whole, or everything stays as it was
          --check [NAME]            only look whether the domain leads to this server
          --force NAME              change it without that proof
+       echora-doctor               how this server is and what to do; exit 5: see to it
+         --json                    the same for machines
+         --bundle FILE             also write a support bundle, without secrets
+         --timeout SECONDS         how long each question may take (5)
        echora-firstboot --version
 
 Settings of boot, stronger than /etc/echora/config.toml and the provider's variables:
@@ -31,6 +36,7 @@ Examples:
   journalctl -u echora-firstboot      what it did (never the password)
   cat /root/echora-credentials        the login
   echora-domain chat.example.org      give this server a domain
+  echora-doctor --bundle support.tgz  look at everything, and collect it for whoever helps
 ";
 
 /// What is to be done.
@@ -39,6 +45,7 @@ pub(crate) enum Command {
     Configure,
     Climb,
     Ready,
+    Doctor(doctor::Options),
     ShowDomain,
     CheckDomain(Option<Name>),
     SetDomain { name: Name, force: bool },
@@ -51,6 +58,9 @@ pub(crate) fn parse() -> Result<(System, Command)> {
     let mut arguments = Parser::from_env();
     let mut words: Vec<OsString> = called_as(&arguments).into_iter().collect();
     let (mut check, mut force) = (false, false);
+    let mut asked = doctor::Options::default();
+    // The command that an option belongs to.
+    let mut belongs = None;
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("version") | Short('V') => {
@@ -65,18 +75,30 @@ pub(crate) fn parse() -> Result<(System, Command)> {
             Long("metadata") => system.metadata = Some(arguments.value()?.string()?),
             Long("backend") => system.backend = arguments.value()?.string()?,
             Long("longest") => system.longest = Some(Duration::from_millis(arguments.value()?.parse()?)),
-            Long("check") => check = true,
-            Long("force") => force = true,
+            Long("check") => (check, belongs) = (true, Some("domain")),
+            Long("force") => (force, belongs) = (true, Some("domain")),
+            Long("json") => (asked.json, belongs) = (true, Some("doctor")),
+            Long("bundle") => (asked.bundle, belongs) = (Some(arguments.value()?.into()), Some("doctor")),
+            Long("timeout") => {
+                let seconds = arguments.value()?.parse::<u32>()?.clamp(1, 600);
+                (asked.patience, belongs) = (Duration::from_secs(seconds.into()), Some("doctor"));
+            }
             Value(word) => words.push(word),
             _ => return Err(argument.unexpected().into()),
         }
     }
     let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or("?")).collect();
+    if let Some(command) = belongs
+        && words.first() != Some(&command)
+    {
+        bail!("that option belongs to echora-{command}");
+    }
     let command = match (words.as_slice(), check, force) {
-        ([] | ["boot"], false, false) => Command::Boot,
-        (["configure"], false, false) => Command::Configure,
-        (["climb"], false, false) => Command::Climb,
-        (["ready"], false, false) => Command::Ready,
+        ([] | ["boot"], ..) => Command::Boot,
+        (["configure"], ..) => Command::Configure,
+        (["climb"], ..) => Command::Climb,
+        (["ready"], ..) => Command::Ready,
+        (["doctor"], ..) => Command::Doctor(asked),
         (["domain"], false, false) => Command::ShowDomain,
         (["domain"], true, false) => Command::CheckDomain(None),
         (["domain", name], true, false) => Command::CheckDomain(Some(name_of(name)?)),

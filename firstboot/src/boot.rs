@@ -18,13 +18,16 @@ use crate::files;
 use crate::inputs::Inputs;
 use crate::instance::Instance;
 use crate::login::LoginBlock;
+use crate::memory::Memory;
 use crate::owner::Backend;
 use crate::ports;
 use crate::secrets::{self, Owner};
 use crate::settings::{self, Kept};
 use crate::site::Site;
 use crate::state::{self, DATABASE_MADE, State, instance_id};
+use crate::swap;
 use crate::system::System;
+use crate::tuning;
 use crate::turn::Turn;
 
 mod ask;
@@ -82,6 +85,7 @@ impl Boot<'_> {
         if self.state.is_finished_for(&id) {
             self.forget_secrets()?;
             settings::refuse_late(&self.system.settings)?;
+            tuning::follow(self.system, &self.console);
             return self.follow();
         }
         let _turn = Turn::take(self.system)?;
@@ -96,6 +100,7 @@ impl Boot<'_> {
         self.make_keys()?;
         self.prepare_database()?;
         compose::start(self.system, &["caddy", "postgres"])?;
+        swap::ensure(self.system, &self.console);
 
         self.begin("metadata", "asking the provider who this machine is");
         let (instance, inputs) = self.ask(original.as_ref());
@@ -216,6 +221,10 @@ impl Boot<'_> {
         let path = self.system.environment();
         let mut environment = Environment::parse(&files::read(&path)?.unwrap_or_default());
         secrets::complete(&mut environment)?;
+        // compose.yaml has defaults for a machine that does not tell.
+        if let Ok(memory) = Memory::read(self.system) {
+            tuning::fit(&mut environment, &memory);
+        }
         files::write(&path, 0o600, &environment.render())
     }
 

@@ -26,6 +26,8 @@ const RESTARTS: u64 = 20;
 
 const DATABASE: &str = "echora-postgres";
 const APP: &str = "echora-backend";
+/// The containers of the stack, as compose.yaml names them.
+pub(crate) const CONTAINERS: [&str; 3] = [DATABASE, APP, "echora-caddy"];
 /// The volumes of the database and of its socket, as compose.yaml names them.
 const DATA: &str = "echora_pgdata";
 const SOCKET: &str = "echora_pgsocket";

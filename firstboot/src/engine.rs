@@ -1,7 +1,7 @@
 //! Docker's engine, asked over its own socket: a question costs a millisecond, the command line tool a tenth of a second.
 //! <https://docs.docker.com/reference/api/engine/>
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(crate) struct Container {
 pub(crate) fn wait(system: &System) -> Result<()> {
     let end = Instant::now() + system.at_most(COMES_UP);
     loop {
-        match get(system, "/_ping") {
+        match get(system, "/_ping", ASK) {
             Ok((200, _)) => return Ok(()),
             Ok(_) | Err(_) if Instant::now() < end => thread::sleep(PAUSE),
             Ok((status, _)) => bail!("Docker answers with status {status}: see journalctl -u docker"),
@@ -58,7 +58,12 @@ pub(crate) fn volume(system: &System, name: &str) -> Result<Option<String>> {
 
 /// What the engine tells of a thing, when there is such a thing.
 fn look(system: &System, path: &str) -> Result<Option<Value>> {
-    let (status, body) = get(system, path)?;
+    look_within(system, path, ASK)
+}
+
+/// The same for who has no time: an engine that says nothing for so long is an error.
+pub(crate) fn look_within(system: &System, path: &str, patience: Duration) -> Result<Option<Value>> {
+    let (status, body) = get(system, path, patience)?;
     let about: Value = serde_json::from_str(&body).context("Docker's answer is no JSON")?;
     match status {
         200 => Ok(Some(about)),
@@ -70,16 +75,22 @@ fn look(system: &System, path: &str) -> Result<Option<Value>> {
 }
 
 /// One question: HTTP/1.0, so that the answer ends where the connection does.
-fn get(system: &System, path: &str) -> Result<(u16, String)> {
+fn get(system: &System, path: &str, patience: Duration) -> Result<(u16, String)> {
     let mut answer = Vec::new();
     let mut ask = || -> std::io::Result<()> {
         let mut stream = UnixStream::connect(system.engine())?;
-        stream.set_read_timeout(Some(ASK))?;
-        stream.set_write_timeout(Some(ASK))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
         stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes())?;
         stream.read_to_end(&mut answer).map(drop)
     };
-    ask().with_context(|| format!("cannot ask Docker at {}", system.engine().display()))?;
+    match ask() {
+        // What the system calls it when the time is over: https://man7.org/linux/man-pages/man7/socket.7.html
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            bail!("Docker says nothing for {} s", patience.as_secs());
+        }
+        asked => asked.with_context(|| format!("cannot ask Docker at {}", system.engine().display()))?,
+    }
     parse(&String::from_utf8_lossy(&answer)).context("Docker's answer is no HTTP")
 }
 

@@ -15,7 +15,7 @@ use source::Said;
 pub(crate) use source::{Giver, Source};
 
 const USERNAME: &str = "admin";
-const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// The settings of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 pub mod boot;
 pub mod climb;
+pub mod doctor;
 pub mod domain;
 pub mod login;
 pub mod ready;
@@ -18,8 +19,8 @@ mod compose;
 mod console;
 mod credentials;
 mod database;
+mod disk;
 mod dns;
-
 mod document;
 mod engine;
 mod environment;
@@ -27,6 +28,7 @@ mod fence;
 mod files;
 mod inputs;
 mod instance;
+mod memory;
 pub mod metadata;
 mod owner;
 mod ports;
@@ -34,7 +36,9 @@ mod reach;
 mod secrets;
 mod site;
 mod state;
+mod swap;
 mod system;
+mod tuning;
 mod turn;
 
 pub use instance::Instance;

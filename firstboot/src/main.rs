@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use arguments::{Command, parse};
-use echora_firstboot::{boot, climb, domain, ready, settings};
+use echora_firstboot::{boot, climb, doctor, domain, ready, settings};
 
 mod arguments;
 
@@ -15,6 +15,10 @@ fn main() -> ExitCode {
         Ok((system, Command::ShowDomain)) => domain::show(&system),
         Ok((system, Command::CheckDomain(name))) => domain::check(&system, name.as_ref()),
         Ok((system, Command::SetDomain { name, force })) => domain::set(&system, &name, force),
+        Ok((system, Command::Doctor(options))) => match doctor::doctor(&system, &options) {
+            Ok(false) => return ExitCode::from(5),
+            outcome => outcome.map(drop),
+        },
         Ok((_, Command::Ready)) => ready::ready(),
         Ok((_, Command::Print(text))) => {
             println!("{text}");

@@ -21,8 +21,13 @@ pub(crate) struct Backend<'a> {
 
 impl<'a> Backend<'a> {
     pub(crate) fn new(base: &'a str) -> Self {
+        Self::within(base, REPLY)
+    }
+
+    /// One that is given less time for a reply.
+    pub(crate) fn within(base: &'a str, reply: Duration) -> Self {
         let config =
-            Agent::config_builder().timeout_global(Some(REPLY)).http_status_as_error(false).proxy(None);
+            Agent::config_builder().timeout_global(Some(reply)).http_status_as_error(false).proxy(None);
         Self { base, agent: config.build().into() }
     }
 

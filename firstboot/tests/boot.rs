@@ -20,6 +20,16 @@ mod cases {
     mod provider;
     mod state;
 }
+
+/// What comes with a server that runs.
+mod operation {
+    mod bundle;
+    mod doctor;
+    mod server;
+    mod size;
+    mod swap;
+}
+
 mod support {
     pub(crate) mod backend;
     pub(crate) mod checks;

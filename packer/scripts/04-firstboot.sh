@@ -19,7 +19,9 @@ install_file() { # MODE FROM TO
 
 install_files() {
 	install_file 0755 "$ECHORA_PAYLOAD/bin/echora-firstboot" /usr/local/bin/echora-firstboot
-	ln -sf echora-firstboot "$root/usr/local/bin/echora-domain"
+	for name in echora-doctor echora-domain; do
+		ln -sf echora-firstboot "$root/usr/local/bin/$name"
+	done
 	install_file 0644 "$ECHORA_PAYLOAD/provider.toml" /etc/echora/provider.toml
 	for unit in firstboot climb; do
 		install_file 0644 "$stack/echora-$unit.service" "/etc/systemd/system/echora-$unit.service"

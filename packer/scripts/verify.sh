@@ -181,7 +181,9 @@ check_present() {
 		700 /opt/echora/backups
 		700 /var/lib/echora
 	END
-	holds 'command missing' echora-domain is_same_file /usr/local/bin/echora-domain /usr/local/bin/echora-firstboot
+	for name in echora-doctor echora-domain; do
+		holds 'command missing' "$name" is_same_file "/usr/local/bin/$name" /usr/local/bin/echora-firstboot
+	done
 	for unit in echora-firstboot.service echora-climb.service echora-ssh-host-keys.service docker.service; do
 		holds 'unit not enabled' "$unit" is_enabled "$unit"
 	done

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::machine::{Machine, Run};
+use crate::machine::{Machine, Run, checkout};
 
 fn machine(os_release: &str) -> Machine {
     let machine = Machine::clean();
@@ -124,6 +124,24 @@ fn docker_is_restarted_for_a_new_configuration_only() {
     let settings = fs::read_to_string(machine.root("/etc/docker/daemon.json")).unwrap();
     let settings: serde_json::Value = serde_json::from_str(&settings).unwrap();
     assert_eq!(settings["log-opts"]["max-size"], "10m");
+}
+
+#[test]
+fn no_log_grows_without_an_end() {
+    let machine = debian();
+    done(&machine.run("01-base.sh"));
+    let read = |path: &str| fs::read_to_string(machine.root(path)).unwrap();
+    let docker: serde_json::Value = serde_json::from_str(&read("/etc/docker/daemon.json")).unwrap();
+    let options = &docker["log-opts"];
+    assert_eq!(
+        (&docker["log-driver"], &options["max-size"], &options["max-file"]),
+        (&"local".into(), &"10m".into(), &"3".into())
+    );
+    // A service's own setting would be in the place of that one.
+    let stack = fs::read_to_string(checkout("firstboot/stack/compose.yaml")).unwrap();
+    assert!(!stack.contains("logging:") && !stack.contains("log_driver"), "{stack}");
+    let journal = read("/etc/systemd/journald.conf.d/50-echora.conf");
+    assert!(journal.lines().any(|line| line == "SystemMaxUse=200M"), "{journal}");
 }
 
 #[test]

@@ -106,12 +106,15 @@ pub(crate) const LEFT: [Defect; 10] = [
 ];
 
 /// What no clean-up can put right.
-pub(crate) const MISSING: [Defect; 23] = [
+pub(crate) const MISSING: [Defect; 24] = [
     ("missing, or its mode is not 755: /var/lib/cloud/scripts/per-instance/001_onboot", |m| {
         fs::remove_dir_all(m.root("/var/lib/cloud/scripts")).unwrap();
     }),
     ("missing, or its mode is not 755: /usr/local/bin/echora-firstboot", |m| {
         set_mode(&m.root("/usr/local/bin/echora-firstboot"), 0o644);
+    }),
+    ("command missing: echora-doctor", |m| {
+        remove(m, "/usr/local/bin/echora-doctor");
     }),
     ("missing, or its mode is not 755: /etc/update-motd.d/90-echora", |m| {
         remove(m, "/etc/update-motd.d/90-echora");

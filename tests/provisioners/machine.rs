@@ -71,7 +71,7 @@ const FILES: [(&str, u32, &str); 24] = [
 const UNITS: [&str; 4] =
     ["echora-firstboot.service", "echora-climb.service", "echora-ssh-host-keys.service", "docker.service"];
 /// Names that the guest binary goes by.
-pub(crate) const NAMES: [&str; 1] = ["echora-domain"];
+pub(crate) const NAMES: [&str; 2] = ["echora-doctor", "echora-domain"];
 
 /// A temporary machine.
 pub(crate) struct Machine {

@@ -79,6 +79,9 @@ fn ask(mut stream: UnixStream, journal: &Journal) -> std::io::Result<()> {
 }
 
 fn answer(path: &str, refused: bool, journal: &Journal) -> (u16, String) {
+    if let Some(told) = journal.told(path) {
+        return (200, told);
+    }
     match path {
         _ if refused => (500, r#"{"message":"no space left on device"}"#.to_owned()),
         "/_ping" => (200, "OK".to_owned()),

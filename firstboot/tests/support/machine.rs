@@ -225,7 +225,7 @@ impl Machine {
             }
             if began.elapsed() > FOR_EVER {
                 child.kill().unwrap();
-                panic!("the boot did not end: {:?}", self.journal.lines());
+                panic!("it did not end: {:?}", self.journal.lines());
             }
             thread::sleep(Duration::from_millis(1));
         };

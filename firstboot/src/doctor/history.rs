@@ -1,0 +1,68 @@
+//! What the last boot did, out of the files that it left.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::redact::{MASK, is_secret_name};
+use super::{ask, text};
+use crate::files;
+use crate::inputs::Used;
+use crate::system::System;
+
+const UNIT: &str = "echora-firstboot.service";
+
+/// First boot, as far as it came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FirstBoot {
+    pub(crate) finished: bool,
+    /// The version that did it.
+    pub(crate) version: String,
+    /// Seconds of each step.
+    pub(crate) seconds: BTreeMap<String, f64>,
+    /// `active`, `activating`, `failed`, ...
+    pub(crate) unit: String,
+    /// What it said of its failure, unless it has finished since.
+    pub(crate) failure: Option<String>,
+}
+
+/// `state.json`, or why it cannot be read; a machine that has none has not begun.
+pub(crate) fn state(system: &System) -> Result<Value> {
+    Ok(files::read(&system.state())?.map_or(Ok(Value::Null), |text| serde_json::from_str(&text))?)
+}
+
+/// First boot by its state, its unit and its journal.
+pub(crate) fn first_boot(state: &Value, patience: Duration) -> FirstBoot {
+    let seconds = state["seconds"].as_object().into_iter().flatten();
+    let finished = state["finished"] == true;
+    let lines = ["--unit", UNIT, "--lines", "100", "--output", "cat", "--no-pager"];
+    let failure = if finished { None } else { ask("journalctl", &lines, patience).ok() };
+    FirstBoot {
+        finished,
+        version: text(&state["version"]),
+        seconds: seconds.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect(),
+        unit: ask("systemctl", &["show", "--property=ActiveState", "--value", UNIT], patience)
+            .map_or_else(|_| "unknown".to_owned(), |told| told.trim().to_owned()),
+        failure: failure
+            .and_then(|told| told.lines().rev().find(|line| line.contains("FAILED")).map(str::to_owned)),
+    }
+}
+
+/// The settings that were used; none where the state does not tell. Secrets are masked there, and once more here.
+pub(crate) fn inputs(state: &Value) -> Option<BTreeMap<String, Used>> {
+    let mut inputs: BTreeMap<String, Used> = serde_json::from_value(state.get("inputs")?.clone()).ok()?;
+    for (_, used) in inputs.iter_mut().filter(|(name, used)| is_secret_name(name) && used.value.is_some()) {
+        used.value = Some(MASK.to_owned());
+    }
+    Some(inputs)
+}
+
+/// What is wrong with the domain, in the words of who looked at it.
+pub(crate) fn domain(system: &System) -> Option<String> {
+    let told = files::read(&system.path("/var/lib/echora/domain.json")).ok()??;
+    let about: Value = serde_json::from_str(&told).ok()?;
+    about["message"].as_str().filter(|message| !message.is_empty()).map(str::to_owned)
+}
