@@ -120,6 +120,11 @@ fn caddy(system: &System, verb: &str, config: &str) -> Result<Command> {
     Ok(command)
 }
 
+/// What Compose says of the stack, however far that has come.
+pub(crate) fn ask(system: &System, question: &[&str], patience: Duration) -> Result<String> {
+    run(compose(system)?.args(question), "docker compose", patience)
+}
+
 /// Compose reads `compose.yaml`, the operator's `compose.override.yaml` and `.env` of the stack's folder, and
 /// insists on the variables of all services in every call: those that are not known yet are not used in it.
 fn compose(system: &System) -> Result<Command> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::redact::{MASK, Redactor};
 use super::{ask, certificate, tar};
+use crate::compose;
 use crate::files;
 use crate::system::System;
 
@@ -17,7 +18,7 @@ const LARGEST: usize = 1 << 19;
 /// Logs take longer than questions.
 const LONGER: u32 = 3;
 
-/// What is asked of other programs: the name in the bundle, and the command.
+/// What is asked of other programs: the name in the bundle, and the command. `compose` is Docker Compose for the stack.
 const QUESTIONS: [(&str, &str); 13] = [
     (
         "journal/echora-firstboot.txt",
@@ -32,12 +33,9 @@ const QUESTIONS: [(&str, &str); 13] = [
     ("system/memory.txt", "free -m"),
     ("system/swap.txt", "swapon --show"),
     ("system/cloud-init.txt", "cloud-init status --long"),
-    ("containers/ps.txt", "docker compose --project-directory /opt/echora ps --all"),
-    (
-        "containers/logs.txt",
-        "docker compose --project-directory /opt/echora logs --no-color --timestamps --tail 300",
-    ),
-    (CONFIGURATION, "docker compose --project-directory /opt/echora config --no-interpolate --format json"),
+    ("containers/ps.txt", "compose ps --all"),
+    ("containers/logs.txt", "compose logs --no-color --timestamps --tail 300"),
+    (CONFIGURATION, "compose config --no-interpolate --format json"),
 ];
 const CONFIGURATION: &str = "containers/compose.json";
 
@@ -75,7 +73,7 @@ pub(super) fn write(
         let text = files::read(&system.path(file)).unwrap_or_else(|error| Some(format!("{error:#}\n")))?;
         Some((format!("files{file}"), text))
     }));
-    content.extend(answers(patience * LONGER));
+    content.extend(answers(system, patience * LONGER));
     for (name, text) in &mut content {
         if *name == CONFIGURATION {
             *text = without_values(text);
@@ -88,22 +86,25 @@ pub(super) fn write(
 }
 
 /// Programs are asked side by side, each of them one question after the other: at once they would wait for themselves.
-fn answers(patience: Duration) -> Vec<(String, String)> {
+fn answers(system: &System, patience: Duration) -> Vec<(String, String)> {
     thread::scope(|scope| {
         let asked: Vec<_> = QUESTIONS
             .chunk_by(|(_, one), (_, other)| one.split(' ').next() == other.split(' ').next())
             .map(|questions| {
-                scope.spawn(move || questions.iter().map(|q| answer(q, patience)).collect::<Vec<_>>())
+                scope.spawn(move || questions.iter().map(|q| answer(system, q, patience)).collect::<Vec<_>>())
             })
             .collect();
         asked.into_iter().flat_map(|program| program.join().unwrap_or_default()).collect()
     })
 }
 
-fn answer((name, command): &(&str, &str), patience: Duration) -> (String, String) {
+fn answer(system: &System, (name, command): &(&str, &str), patience: Duration) -> (String, String) {
     let words: Vec<&str> = command.split(' ').collect();
-    let text = ask(words[0], &words[1..], patience).unwrap_or_else(|error| format!("{error:#}\n"));
-    ((*name).to_owned(), text)
+    let answer = match words[0] {
+        "compose" => compose::ask(system, &words[1..], patience),
+        program => ask(program, &words[1..], patience),
+    };
+    ((*name).to_owned(), answer.unwrap_or_else(|error| format!("{error:#}\n")))
 }
 
 /// The stack's configuration without any value of its environment. A text that is no configuration is why there is none.

@@ -10,9 +10,13 @@ use std::process::Command;
 /// The programs that first boot starts.
 const PROGRAMS: [&str; 5] = ["docker", "curl", "ssh-keygen", "systemctl", "systemd-machine-id-setup"];
 
-/// All of them. Counts and kills as [`Journal::enter`] does; `refuse` holds a word that makes a call fail.
+const STACK: &str = include_str!("../../stack/compose.yaml");
+
+/// All of them. Counts and kills as [`Journal::enter`] does; `refuse` holds a word that makes a call fail. Compose insists
+/// on what compose.yaml asks for in every call, whatever service it is about.
 const STUB: &str = r#"#!/bin/sh
 set -eu
+stack=$PWD
 cd "$(dirname "$0")/.."
 called="$(basename "$0") $*"
 gate=none
@@ -30,6 +34,14 @@ if [ -e refuse ]; then
 		exit 1 ;;
 	esac
 fi
+case "$called" in "docker compose "*)
+	for name in $(cat required); do
+		if ! printenv "$name" >/dev/null && ! grep -q "^$name=." "$stack/.env" 2>/dev/null; then
+			echo "required variable $name is missing a value: is missing in .env" >&2
+			exit 15
+		fi
+	done ;;
+esac
 answer=answers/$(basename "$0")
 if [ -e "$answer" ]; then
 	. "./$answer"
@@ -62,6 +74,8 @@ impl Journal {
     pub(crate) fn new(root: &Path) -> Self {
         let folder = root.join("journal");
         fs::create_dir_all(folder.join("bin")).unwrap();
+        let required = STACK.split("${").filter_map(|rest| rest.split_once(":?")).map(|(name, _)| name);
+        fs::write(folder.join("required"), required.collect::<Vec<_>>().join("\n")).unwrap();
         let stub = folder.join("stub");
         fs::write(&stub, STUB).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);

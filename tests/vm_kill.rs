@@ -1,0 +1,67 @@
+//! First boot is killed at random moments with the real engine, the real database and the real unit, until it is let be.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::cell::{BOOT, Rented};
+use support::snapshot::snapshot;
+
+const CELLS: u64 = 5;
+const KILLS: u64 = 5;
+/// A first boot takes some three seconds here.
+const LONGEST: u64 = 3200;
+
+const SECRETS: &str =
+    "sed -n '/^[A-Z_]*SECRET=/p; /^POSTGRES_PASSWORD=/p' /opt/echora/.env 2>/dev/null | sort";
+const KILL: &str = "systemctl kill --signal=KILL --kill-whom=main echora-firstboot 2>/dev/null || true";
+const AGAIN: &str = "systemctl reset-failed echora-firstboot; systemctl restart --no-block echora-firstboot";
+/// It may have ended well before the kill; then there is nothing to kill.
+const GONE: &str = "[ \"$(systemctl show --property=ActiveState --value echora-firstboot)\" != activating ]";
+
+/// A moment that differs from kill to kill and is the same in every run of the test.
+fn moment(number: u64) -> Duration {
+    Duration::from_millis(number.wrapping_mul(2_654_435_761) % LONGEST)
+}
+
+#[tokio::test]
+async fn however_often_it_is_killed_there_is_one_owner_and_the_login_works() {
+    let disk = snapshot().await;
+    for cell in 0..CELLS {
+        let mut rented = Rented::make(&disk).await;
+        rented.start().await;
+        rented.cell.wait_for("echora: [2/9]", 0, BOOT).await.unwrap();
+        let (mut secrets, mut landed) = (String::new(), 0);
+        for kill in 0..KILLS {
+            // How far it has come by then is up to this host: every moment must do.
+            tokio::time::sleep(moment(cell * KILLS + kill)).await;
+            landed += u64::from(!rented.cell.console().contains("END ECHORA LOGIN"));
+            rented.cell.inside(KILL).await.unwrap();
+            wait_until(&rented, GONE).await;
+            let now = rented.cell.inside(SECRETS).await.unwrap();
+            assert!(
+                secrets.is_empty() || secrets == now,
+                "secrets have changed in cell {cell} after kill {kill}"
+            );
+            secrets = now;
+            rented.cell.inside(AGAIN).await.unwrap();
+        }
+        let login = rented.login(0).await;
+        assert_eq!(rented.role(&login).await.unwrap(), "owner", "cell {cell}");
+        assert_eq!(
+            rented.query("SELECT count(*) || role FROM users GROUP BY role").await,
+            "1owner",
+            "cell {cell}"
+        );
+        assert_eq!(rented.cell.inside(SECRETS).await.unwrap(), secrets, "cell {cell}");
+        println!("cell {cell}: {landed} of {KILLS} kills came before the login");
+    }
+}
+
+async fn wait_until(rented: &Rented, holds: &str) {
+    let end = Instant::now() + BOOT;
+    while rented.cell.inside(holds).await.is_err() {
+        assert!(Instant::now() < end, "waited in vain: {holds}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
