@@ -8,9 +8,7 @@ use support::cell::{BOOT, Rented};
 use support::snapshot::snapshot;
 
 const CELLS: u64 = 5;
-const KILLS: u64 = 5;
-/// A first boot takes some three seconds here.
-const LONGEST: u64 = 3200;
+const KILLS: u64 = 6;
 
 const SECRETS: &str =
     "sed -n '/^[A-Z_]*SECRET=/p; /^POSTGRES_PASSWORD=/p' /opt/echora/.env 2>/dev/null | sort";
@@ -19,23 +17,26 @@ const AGAIN: &str = "systemctl reset-failed echora-firstboot; systemctl restart 
 /// It may have ended well before the kill; then there is nothing to kill.
 const GONE: &str = "[ \"$(systemctl show --property=ActiveState --value echora-firstboot)\" != activating ]";
 
-/// A moment that differs from kill to kill and is the same in every run of the test.
-fn moment(number: u64) -> Duration {
-    Duration::from_millis(number.wrapping_mul(2_654_435_761) % LONGEST)
+/// A step before the login, and a moment in it, that differ from kill to kill and are the same in every run of the test.
+fn moment(number: u64) -> (String, Duration) {
+    let random = number.wrapping_mul(2_654_435_761) >> 7;
+    (format!("echora: [{}/9]", 2 + number % 6), Duration::from_millis(random % 300))
 }
 
 #[tokio::test]
 async fn however_often_it_is_killed_there_is_one_owner_and_the_login_works() {
     let disk = snapshot().await;
+    let mut kills = 0;
     for cell in 0..CELLS {
         let mut rented = Rented::make(&disk).await;
         rented.start().await;
-        rented.cell.wait_for("echora: [2/9]", 0, BOOT).await.unwrap();
-        let (mut secrets, mut landed) = (String::new(), 0);
+        let (mut secrets, mut from, mut before_login) = (String::new(), 0, 0);
         for kill in 0..KILLS {
+            let (step, pause) = moment(cell * KILLS + kill);
+            rented.cell.wait_for(&step, from, BOOT).await.unwrap();
             // How far it has come by then is up to this host: every moment must do.
-            tokio::time::sleep(moment(cell * KILLS + kill)).await;
-            landed += u64::from(!rented.cell.console().contains("END ECHORA LOGIN"));
+            tokio::time::sleep(pause).await;
+            before_login += u64::from(!rented.cell.console().contains("END ECHORA LOGIN"));
             rented.cell.inside(KILL).await.unwrap();
             wait_until(&rented, GONE).await;
             let now = rented.cell.inside(SECRETS).await.unwrap();
@@ -44,6 +45,7 @@ async fn however_often_it_is_killed_there_is_one_owner_and_the_login_works() {
                 "secrets have changed in cell {cell} after kill {kill}"
             );
             secrets = now;
+            from = rented.cell.console().len();
             rented.cell.inside(AGAIN).await.unwrap();
         }
         let login = rented.login(0).await;
@@ -54,8 +56,10 @@ async fn however_often_it_is_killed_there_is_one_owner_and_the_login_works() {
             "cell {cell}"
         );
         assert_eq!(rented.cell.inside(SECRETS).await.unwrap(), secrets, "cell {cell}");
-        println!("cell {cell}: {landed} of {KILLS} kills came before the login");
+        println!("cell {cell}: {before_login} of {KILLS} kills came before the login");
+        kills += before_login;
     }
+    assert!(kills >= 20, "{kills} kills before the login prove little");
 }
 
 async fn wait_until(rented: &Rented, holds: &str) {
