@@ -16,6 +16,11 @@ const WORDS: [(&str, &str); 6] = [
     ("open", "Opening the door"),
 ];
 
+/// What follows the step. Passkeys are bound to a name: <https://www.w3.org/TR/webauthn-3/#relying-party-identifier>;
+/// microphones to a secure context: <https://www.w3.org/TR/mediacapture-streams/#dom-mediadevices-getusermedia>.
+const NEEDS: &str = "This page becomes the site by itself.<br>Voice needs HTTPS, as this server has it; passkeys also need a domain, \
+                     which the owner can give it at any time.";
+
 /// How it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Going {
@@ -41,7 +46,7 @@ fn page(number: usize, going: Going) -> String {
         Going::Well => (
             "Echora is starting",
             format!("{words} <small>(step {} of {})</small>", number + 1, WORDS.len()),
-            "This page becomes the site by itself.",
+            NEEDS,
         ),
         Going::Wrong => (
             "Echora could not start",
@@ -90,6 +95,7 @@ mod tests {
         assert!(page.contains("Setting up the database") && page.contains("step 4 of 6"), "{page}");
         assert!(page.contains(r#"http-equiv="refresh""#), "{page}");
         assert_eq!(page.matches("class=done").count(), 3, "{page}");
+        assert!(page.contains("passkeys also need a domain"), "{page}");
     }
 
     #[test]
