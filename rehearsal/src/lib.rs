@@ -17,6 +17,7 @@ pub mod metadata;
 pub mod mirror;
 pub mod need;
 pub mod network;
+pub mod plugins;
 pub mod process;
 pub mod scan;
 pub mod tools;
