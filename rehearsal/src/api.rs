@@ -25,7 +25,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{Request, Response, header};
 use axum::serve::Listener;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use provider_profiles::{Call, Simulator};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
@@ -220,7 +220,13 @@ fn send(reply: Reply) -> Response<Body> {
         // The length of the whole is promised, half of it comes.
         response = response.header(header::CONTENT_LENGTH, reply.body.len().max(2));
         let half = Bytes::from(reply.body.as_bytes()[..reply.body.len() / 2].to_vec());
-        Body::from_stream(stream::iter([Ok(half), Err(std::io::Error::other("cut on demand"))]))
+        let cut = stream::once(async {
+            // What was written so far is sent while the stream has nothing to give; else the client would see a
+            // connection that ended before any reply, and ask again unasked.
+            tokio::task::yield_now().await;
+            Err(std::io::Error::other("cut on demand"))
+        });
+        Body::from_stream(stream::iter([Ok(half)]).chain(cut))
     } else {
         Body::from(reply.body)
     };
