@@ -12,6 +12,7 @@ mod rate;
 mod request;
 mod route;
 mod run;
+mod selector;
 mod service;
 mod text;
 mod world;

@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(180);
 async fn a_build_leaves_its_snapshot_and_nothing_else() {
     for rig in rigs().await {
         let api = rig.simulator().await;
-        let mut build = Build::start(&rig, &api).await;
+        let mut build = Build::start(&rig, &api);
         assert_eq!(build.status(DEADLINE).await, Some(0), "{}: {}", rig.id, build.log());
         let ledger = api.ledger();
         assert_eq!(ledger.kinds_left(), ["snapshot"], "{}: {:#?}", rig.id, ledger.lines);
@@ -36,7 +36,7 @@ async fn what_a_killed_build_leaves_is_in_the_ledger() {
         let api = rig.simulator().await;
         // It waits for its machine when it is killed.
         api.fault(Fault::Never { what: "boot".into() }).unwrap();
-        let build = Build::start(&rig, &api).await;
+        let build = Build::start(&rig, &api);
         build.until(DEADLINE, || api.ledger().kinds_left().contains(&"machine")).await;
         build.kill().await;
         let asked = api.ledger().asked.len();
@@ -52,7 +52,7 @@ async fn an_interrupted_build_takes_everything_away() {
     for rig in rigs().await {
         let api = rig.simulator().await;
         api.fault(Fault::Longer { what: "boot".into(), factor: 100.0 }).unwrap();
-        let mut build = Build::start(&rig, &api).await;
+        let mut build = Build::start(&rig, &api);
         build.until(DEADLINE, || api.ledger().kinds_left().contains(&"machine")).await;
         build.signal(Signal::INT);
         assert_ne!(build.status(DEADLINE).await, Some(0), "{}: {}", rig.id, build.log());
@@ -71,7 +71,7 @@ async fn a_build_survives_a_burst_of_errors() {
         api.fault(Fault::Error { error: "broken".into(), calls: calls(1, 2) }).unwrap();
         api.fault(Fault::Error { error: "unavailable".into(), calls: calls(3, 1) }).unwrap();
         api.fault(Fault::Error { error: "too_many".into(), calls: calls(4, 1) }).unwrap();
-        let mut build = Build::start(&rig, &api).await;
+        let mut build = Build::start(&rig, &api);
         assert_eq!(build.status(DEADLINE).await, Some(0), "{}: {}", rig.id, build.log());
         let asked = api.ledger().asked;
         let failed: Vec<u16> = asked.iter().map(|a| a.status).filter(|status| *status >= 429).collect();
@@ -84,7 +84,7 @@ async fn a_build_survives_a_burst_of_errors() {
 async fn a_refused_order_ends_the_build_and_leaves_nothing() {
     for rig in rigs().await {
         let api = rig.simulator().await;
-        let mut build = Build::start(&rig.in_region("nowhere"), &api).await;
+        let mut build = Build::start(&rig.in_region("nowhere"), &api);
         assert_eq!(build.status(DEADLINE).await, Some(1), "{}: {}", rig.id, build.log());
         let ledger = api.ledger();
         assert!(ledger.kinds_left().is_empty(), "{}: {:#?}", rig.id, ledger.lines);
@@ -103,7 +103,7 @@ async fn a_build_that_fails_on_the_way_leaves_nothing() {
         let get = |after: u32| Calls { method: Some("GET".into()), path: String::new(), after, times: 1 };
         api.fault(Fault::Cut { calls: get(2) }).unwrap();
         gone.fault(Fault::Vanish { kind: "machine".into(), calls: get(2) }).unwrap();
-        let mut builds = [(Build::start(&rig, &api).await, api), (Build::start(&rig, &gone).await, gone)];
+        let mut builds = [(Build::start(&rig, &api), api), (Build::start(&rig, &gone), gone)];
         for (build, api) in &mut builds {
             assert_eq!(build.status(DEADLINE).await, Some(1), "{}: {}", rig.id, build.log());
             let ledger = api.ledger();

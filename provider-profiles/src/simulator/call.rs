@@ -18,7 +18,8 @@ pub struct Call {
     /// Fields of the body that must have these values for this call to be meant.
     #[serde(default)]
     pub when: BTreeMap<String, String>,
-    /// Query parameters that it knows besides those of pages.
+    /// Query parameters that it knows besides those of pages; one whose name ends in `*` may come several times, and
+    /// `query` has a list of its values.
     #[serde(default)]
     pub query: Vec<String>,
     /// Fields of the body.

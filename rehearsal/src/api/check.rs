@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use provider_profiles::{Bind, Call, Kind, Simulator, Step};
 use serde_json::{Map, Value as Json};
 
+use super::request::SEVERAL;
 use super::route;
 use super::text::{GLOBALS, Texts};
 
@@ -90,7 +91,8 @@ impl<'a> Checker<'a> {
         }
         let fields = call.fields.keys().chain(call.when.keys()).cloned().collect();
         names.insert("request", Some(fields));
-        names.insert("query", Some(call.query.iter().cloned().collect()));
+        let query = call.query.iter().map(|name| name.trim_end_matches(SEVERAL).to_owned());
+        names.insert("query", Some(query.collect()));
         for (name, field) in &call.fields {
             let mut names = names.clone();
             names.insert("it", None);

@@ -66,6 +66,10 @@ pub type Doing = Pin<Box<dyn Future<Output = Result<Done>> + Send>>;
 pub trait Hypervisor: Send + Sync + 'static {
     /// Begins a deed. An error makes what waits for it end badly, as the provider shows that.
     fn begin(&self, deed: Deed) -> Doing;
+
+    /// The addresses that the next machine will have, where a provider tells them before it starts; templates see
+    /// them as `promised`.
+    fn promise(&self) -> Done;
 }
 
 /// No machines at all: every deed is done at once. For tests of the conversation.
@@ -74,7 +78,10 @@ pub struct Nothing;
 
 impl Hypervisor for Nothing {
     fn begin(&self, _: Deed) -> Doing {
-        let done = Done { ipv4: "203.0.113.7".into(), ipv6: "2001:db8::7".into(), gigabytes: 1.5 };
-        Box::pin(std::future::ready(Ok(done)))
+        Box::pin(std::future::ready(Ok(self.promise())))
+    }
+
+    fn promise(&self) -> Done {
+        Done { ipv4: "203.0.113.7".into(), ipv6: "2001:db8::7".into(), gigabytes: 1.5 }
     }
 }

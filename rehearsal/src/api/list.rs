@@ -3,11 +3,12 @@
 use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
+use minijinja::context;
 use provider_profiles::{Listing, PageKind};
 use serde_json::Value as Json;
 
 use super::run::Run;
-use super::world::{Bound, Scope};
+use super::world::Scope;
 
 /// The page that a request asks for.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(super) fn page(run: &Run<'_>, listing: &Listing, wanted: &Wanted<'_>, scope:
     let shown: Vec<String> = items.iter().skip((page - 1) * size).take(size).cloned().collect();
     let others = wanted.parameters.iter().filter(|(n, _)| *n != pages.page && *n != pages.size);
     let query: String = others.map(|(name, value)| format!("&{name}={value}")).collect();
-    let context = minijinja::context! {
+    let context = context! {
         key => listing.key, items => format!("[{}]", shown.join(",")), total => items.len(), size, page,
         pages => count, next, previous, address => format!("{}{}", run.url, wanted.path), query,
     };
@@ -51,14 +52,13 @@ pub(super) fn page(run: &Run<'_>, listing: &Listing, wanted: &Wanted<'_>, scope:
 
 /// What is shown of each resource.
 fn items(run: &Run<'_>, listing: &Listing, scope: &Scope) -> Result<Vec<String>> {
-    let resources = run.texts.value(&listing.of, &run.context(scope))?;
+    let context = run.context(scope);
+    let resources = run.texts.value(&listing.of, &context)?;
     let resources = resources.as_array().context("a list has to be of a list")?;
     let view = listing.view.as_deref().unwrap_or("{{ show(it) }}");
     let mut items = Vec::new();
     for resource in resources {
-        let mut scope = scope.clone();
-        scope.insert("it".into(), Bound::Value(resource.clone()));
-        let context = run.context(&scope);
+        let context = context! { it => resource, ..context.clone() };
         if listing.only.as_ref().map_or(Ok(true), |only| run.texts.holds(only, &context))? {
             items.push(run.texts.render(view, &context)?);
         }

@@ -7,6 +7,9 @@ use serde_json::{Map, Value as Json};
 use super::run::{Refusal, Run, Stop};
 use super::world::{Bound, Scope};
 
+/// At the end of a parameter's name: it may come several times, and all its values are a list.
+pub(super) const SEVERAL: char = '*';
+
 /// The body as an object: an empty one where there is none.
 pub(super) fn body(bytes: &[u8]) -> Result<Map<String, Json>, Refusal> {
     if bytes.is_empty() {
@@ -64,14 +67,23 @@ pub(super) fn query(
     parameters: &[(String, String)],
     scope: &mut Scope,
 ) -> Vec<String> {
-    let value = |name: &String| parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-    let known = call.query.iter().map(|name| (name.clone(), value(name).map_or(Json::Null, Json::from)));
-    scope.insert("query".into(), Bound::Value(Json::Object(known.collect())));
+    let value = |name: &str| match name.strip_suffix(SEVERAL) {
+        Some(name) => {
+            let all = parameters.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+            (name.to_owned(), all.collect())
+        }
+        None => {
+            let first = parameters.iter().find(|(n, _)| n == name);
+            (name.to_owned(), first.map_or(Json::Null, |(_, value)| value.as_str().into()))
+        }
+    };
+    let known: Map<String, Json> = call.query.iter().map(|name| value(name)).collect();
+    scope.insert("query".into(), Bound::Value(known.clone().into()));
     let of_pages = |name: &String| {
         call.list.is_some() && (*name == simulator.pages.page || *name == simulator.pages.size)
     };
     let others = parameters.iter().map(|(name, _)| name);
-    others.filter(|name| !call.query.contains(name) && !of_pages(name)).cloned().collect()
+    others.filter(|name| !known.contains_key(*name) && !of_pages(name)).cloned().collect()
 }
 
 fn refused(error: &str, field: &str, message: Option<String>) -> Stop {

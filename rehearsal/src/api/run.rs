@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::clock::date;
 use super::fault::Faults;
-use super::hypervisor::Deed;
+use super::hypervisor::{Deed, Done};
 use super::text::Texts;
 use super::world::{Bound, Name, Pending, Scope, World, plain};
 
@@ -54,6 +54,7 @@ pub(super) struct Run<'a> {
     /// The last number that was given to a deed.
     pub(super) deeds: &'a mut u64,
     pub(super) url: &'a str,
+    pub(super) promised: &'a Done,
     pub(super) now: f64,
 }
 
@@ -71,6 +72,7 @@ impl Run<'_> {
             ("world".to_owned(), self.world.as_value(self.simulator)),
             ("now".to_owned(), Value::from(date(self.now))),
             ("url".to_owned(), Value::from(self.url)),
+            ("promised".to_owned(), Value::from_serialize(self.promised)),
         ];
         own.into_iter().chain(bound).collect()
     }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use super::fault::{Faults, Struck};
-use super::hypervisor::Hypervisor;
+use super::hypervisor::{Done, Hypervisor};
 use super::ledger::{Asked, Ledger};
 use super::rate::{Rates, Standing};
 use super::route::{self, Route};
@@ -165,7 +165,8 @@ impl Service {
             scope.insert(name.clone(), Bound::Resource(found));
         }
         let State { faults, deeds, book, .. } = state;
-        let mut run = self.run(&mut world, faults, &mut begun, deeds);
+        let promised = self.hypervisor.promise();
+        let mut run = self.run(&mut world, faults, &mut begun, deeds, &promised);
         let mut unknown = request::query(&self.simulator, call, &parameters, &mut scope);
         unknown.extend(request::check(&run, call, body, &mut scope)?);
         book.unknown_fields.extend(unknown.iter().map(|f| format!("{} {}: {f}", call.method, call.path)));
@@ -188,7 +189,9 @@ impl Service {
     pub(super) fn catch_up(self: &Arc<Self>, state: &mut State) {
         let mut begun = Vec::new();
         let State { world, faults, deeds, book, .. } = state;
-        if let Err(error) = self.run(world, faults, &mut begun, deeds).catch_up(self.clock.now()) {
+        let promised = self.hypervisor.promise();
+        let caught_up = self.run(world, faults, &mut begun, deeds, &promised).catch_up(self.clock.now());
+        if let Err(error) = caught_up {
             book.defects.push(format!("{error:#}"));
         }
         self.launch(begun);
@@ -200,10 +203,11 @@ impl Service {
         faults: &'a mut Faults,
         begun: &'a mut Vec<Begun>,
         deeds: &'a mut u64,
+        promised: &'a Done,
     ) -> Run<'a> {
         let now = self.clock.now();
         let (simulator, texts, url) = (&self.simulator, &self.texts, &*self.url);
-        Run { simulator, texts, world, faults, begun, deeds, url, now }
+        Run { simulator, texts, world, faults, begun, deeds, url, promised, now }
     }
 
     /// Begins the hypervisor's deeds.

@@ -7,13 +7,14 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehav
 use provider_profiles::Simulator;
 use serde_json::Value as Json;
 
+use super::selector;
 use crate::metadata::random_hex;
 
 /// The field that tells a resource's kind; no provider's field has this name.
 pub(super) const KIND: &str = "$kind";
 /// Names that every template sees besides its own.
-pub(super) const GLOBALS: [&str; 8] =
-    ["world", "now", "url", "token", "show", "random", "range", "namespace"];
+pub(super) const GLOBALS: [&str; 10] =
+    ["world", "now", "url", "promised", "token", "show", "random", "selects", "range", "namespace"];
 
 /// Evaluates them.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ impl Texts {
             })?;
             state.env().render_str(view, with_it(state, &resource))
         });
+        environment
+            .add_function("selects", |selector: &str, labels: Value| selector::selects(selector, &labels));
         environment.add_function("random", |digits: usize| random_hex(digits));
         Self { environment }
     }

@@ -122,7 +122,7 @@ impl Rig {
 }
 
 impl Build {
-    pub(crate) async fn start(rig: &Rig, api: &Api) -> Self {
+    pub(crate) fn start(rig: &Rig, api: &Api) -> Self {
         let folder = tempfile::tempdir().unwrap();
         rig.template(folder.path());
         let log = fs::File::create(folder.path().join("log")).unwrap();
