@@ -167,16 +167,18 @@ impl Run<'_> {
         Ok(Stop::Refused(Refusal { error: error.to_owned(), message, field: step.field.clone() }))
     }
 
-    /// A deed of the hypervisor, something that goes on, or both.
+    /// A deed of the hypervisor, something that goes on, or both. What is to fail on demand is not begun.
     fn begin(&mut self, step: &Step, scope: &Scope, context: &Value) -> Result<()> {
+        let fate = step.later.as_ref().map(|name| self.faults.fate(name));
         let mut waits_for = None;
-        if let Some(host) = &step.host {
+        if let Some(host) = &step.host
+            && !fate.as_ref().is_some_and(|fate| fate.fails)
+        {
             *self.deeds += 1;
             waits_for = Some(*self.deeds);
             self.begun.push((self.deed(host, step, scope, context)?, *self.deeds));
         }
-        let Some(name) = &step.later else { return Ok(()) };
-        let fate = self.faults.fate(name);
+        let Some(fate) = fate else { return Ok(()) };
         self.world.pending.push(Pending {
             due: self.now + step.after * fate.factor,
             waits_for,
