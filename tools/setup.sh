@@ -79,7 +79,8 @@ missing_rust() {
 	done
 }
 
-# Go builds what has no release that is pinned; from 1.21 on it fetches the version that a module asks for itself.
+# Go builds what has no release that is pinned and runs the providers' own clients; from 1.21 on it fetches the version
+# that a module asks for itself.
 missing_go() {
 	version=$(go env GOVERSION 2>/dev/null || true)
 	oldest=$(printf 'go1.21\n%s\n' "${version:-go0}" | sort -V | head -n 1)

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use include_dir::{Dir, include_dir};
 use serde::de::DeserializeOwned;
 
-use crate::{Fixture, Profile};
+use crate::{Fixture, Profile, Simulator};
 
 static PROFILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/profiles");
 static FIXTURES: Dir = include_dir!("$CARGO_MANIFEST_DIR/fixtures");
+static SIMULATORS: Dir = include_dir!("$CARGO_MANIFEST_DIR/simulators");
 
 /// A provider: its profile with its fixture.
 #[derive(Debug, Clone)]
@@ -64,6 +65,21 @@ impl Catalog {
     /// The providers in `profiles/` and `fixtures/` below `folder`: how a new one is tried without a rebuild.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         Self::from_files(&toml_files(&folder.join("profiles"))?, &toml_files(&folder.join("fixtures"))?)
+    }
+
+    /// The API of one of this build's providers; none where it has no description yet.
+    pub fn simulator(id: &str) -> Result<Option<Simulator>> {
+        let texts = embedded_files(&SIMULATORS)?;
+        texts.get(id).map(|text| parse(&format!("simulators/{id}.toml"), text)).transpose()
+    }
+
+    /// The APIs that are described in `folder`, by provider: how a description is tried without a rebuild.
+    pub fn simulators_in(folder: &Path) -> Result<BTreeMap<String, Simulator>> {
+        let texts = toml_files(folder)?;
+        let described = texts.iter().map(|(id, text)| {
+            Ok((id.clone(), parse::<Simulator>(&format!("{}/{id}.toml", folder.display()), text)?))
+        });
+        described.collect()
     }
 
     /// One provider by its id.

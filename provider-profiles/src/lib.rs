@@ -12,6 +12,8 @@ mod catalog;
 mod fixture;
 #[cfg(feature = "catalog")]
 mod profile;
+#[cfg(feature = "catalog")]
+mod simulator;
 
 pub use plan::{Condition, Document, Fields, Format, GuestPlan, InputSource, Metadata, Place, TokenDance};
 
@@ -23,4 +25,9 @@ pub use fixture::{ConfigDrive, Exchange, Fixture, Instance, Reply, Setting};
 pub use profile::{
     Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Datasource, Dmi, Doc, Identity, KeyDelivery,
     Packer, Plugin, Profile, Token,
+};
+#[cfg(feature = "catalog")]
+pub use simulator::{
+    Bind, Call, ErrorReply, Field, FieldType, Kind, Listing, PageKind, Pages, Rate, Simulator, Step,
+    UnknownFields,
 };

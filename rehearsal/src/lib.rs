@@ -3,6 +3,7 @@
 //! Everything here is async and owned by guards: dropping a future or a guard stops its processes and takes its
 //! namespaces, mounts and temporary files away, so that Ctrl-C needs no code of its own.
 
+pub mod api;
 pub mod base;
 pub mod cache;
 pub mod cell;
@@ -16,6 +17,7 @@ pub mod metadata;
 pub mod mirror;
 pub mod need;
 pub mod network;
+pub mod plugins;
 pub mod process;
 pub mod scan;
 pub mod tools;

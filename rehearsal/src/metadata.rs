@@ -98,7 +98,7 @@ fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -143,7 +143,7 @@ fn fresh_id(sample: &str) -> String {
 }
 
 /// Random hexadecimal digits for ids and session tokens of a local service: unlike others, not secret.
-fn random_hex(digits: usize) -> String {
+pub(crate) fn random_hex(digits: usize) -> String {
     let mut text = String::new();
     while text.len() < digits {
         text.push_str(&format!("{:016x}", RandomState::new().build_hasher().finish()));

@@ -117,12 +117,19 @@ pub async fn installed(root: &Path, name: &str) -> Result<Tool> {
     Err(Missing::new(what, format!("install {name} {} from {page}", pin.version)).into())
 }
 
+/// Whether `tools/tools.toml` says how the program `name` is obtained.
+pub fn is_pinned(root: &Path, name: &str) -> Result<bool> {
+    Ok(pins(root)?.contains_key(name))
+}
+
 fn pin(root: &Path, name: &str) -> Result<Pin> {
+    pins(root)?.remove(name).with_context(|| format!("tools/tools.toml has no table {name}"))
+}
+
+fn pins(root: &Path) -> Result<BTreeMap<String, Pin>> {
     let file = root.join("tools/tools.toml");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut pins: BTreeMap<String, Pin> =
-        toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))?;
-    pins.remove(name).with_context(|| format!("{} has no table {name}", file.display()))
+    toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
 }
 
 /// The first program of that name, whose version may not be found out: others have programs of the same name.
@@ -137,7 +144,9 @@ async fn version_of(program: &Path, pin: &Pin) -> Result<Version> {
     let mut command = Command::new(program);
     command.args(&pin.version_arguments).env("CHECKPOINT_DISABLE", "1");
     let text = run(&mut command, &program.display().to_string(), ASK).await?;
-    let version = text.split_whitespace().find_map(|word| Version::parse(word.trim_start_matches('v')).ok());
+    // Packer's plugins tell it in JSON.
+    let mut words = text.split(|c: char| c.is_whitespace() || "\",:{}".contains(c));
+    let version = words.find_map(|word| Version::parse(word.trim_start_matches('v')).ok());
     version.with_context(|| format!("{} does not tell its version: {}", program.display(), text.trim()))
 }
 

@@ -1,0 +1,180 @@
+//! A build by real Packer with a provider's real plugin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use echora_rehearsal::api::{Api, Nothing, Options, Token};
+use echora_rehearsal::cache::Cache;
+use echora_rehearsal::process::Job;
+use echora_rehearsal::{plugins, tools};
+use provider_profiles::{Catalog, Simulator};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+/// The name of every build's snapshot.
+pub(crate) const SNAPSHOT: &str = "echora-of-a-test";
+const TOKEN: &str = "token-of-a-test";
+const BUILD: &str = "build {
+  sources = [\"SOURCE\"]
+
+  post-processor \"manifest\" {
+    output = var.manifest
+  }
+}
+";
+
+/// A provider whose plugin is there, with its simulator.
+#[derive(Debug, Clone)]
+pub(crate) struct Rig {
+    pub(crate) id: String,
+    region: String,
+    builder: String,
+    packer: PathBuf,
+    plugins: Arc<TempDir>,
+    simulator: Simulator,
+}
+
+/// A build that runs; dropping it ends it.
+pub(crate) struct Build {
+    job: Job,
+    folder: TempDir,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Every provider whose API is described and whose plugin is pinned; the others are named with the reason.
+pub(crate) async fn rigs() -> Vec<Rig> {
+    let cache = Cache::user().unwrap();
+    let packer = tools::obtain(&cache, root(), "packer").await.unwrap().path;
+    let described = Catalog::simulators_in(&root().join("provider-profiles/simulators")).unwrap();
+    let mut rigs = Vec::new();
+    for entry in Catalog::embedded().unwrap().iter() {
+        let (id, packing) = (&entry.profile.id, &entry.profile.packer);
+        let Some(simulator) = described.get(id) else {
+            println!("{id}: not tried, its API is not described");
+            continue;
+        };
+        let Some(plugin) = plugins::pinned(&cache, root(), &packing.plugin).await.unwrap() else {
+            println!("{id}: not tried, its plugin is not pinned");
+            continue;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        plugins::install(&packer, &packing.plugin, &plugin.path, folder.path()).await.unwrap();
+        rigs.push(Rig {
+            id: id.clone(),
+            region: region(id),
+            builder: packing.builder.clone(),
+            packer: packer.clone(),
+            plugins: Arc::new(folder),
+            simulator: simulator.clone(),
+        });
+    }
+    assert!(!rigs.is_empty(), "no plugin is pinned");
+    rigs
+}
+
+/// The region that the generated template builds in.
+fn region(id: &str) -> String {
+    let variables =
+        fs::read_to_string(root().join(format!("packer/generated/{id}/variables.pkr.hcl"))).unwrap();
+    let (_, after) = variables.split_once("variable \"region\"").unwrap();
+    let (_, after) = after.split_once("default").unwrap();
+    after.split('"').nth(1).unwrap().to_owned()
+}
+
+impl Rig {
+    /// A simulator of its own, a thousand times as fast as the provider.
+    pub(crate) async fn simulator(&self) -> Api {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let tokens = vec![Token { value: TOKEN.into(), read_only: false }];
+        let options = Options { tokens, speed: 1000.0, requests: None };
+        Api::serve(self.simulator.clone(), listener, &url, &options, Arc::new(Nothing)).unwrap()
+    }
+
+    /// The same build elsewhere.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
+        Self { region: region.to_owned(), ..self.clone() }
+    }
+
+    /// The generated template without what happens on the machine.
+    fn template(&self, folder: &Path) {
+        let generated = root().join("packer/generated").join(&self.id);
+        for name in ["plugins.pkr.hcl", "variables.pkr.hcl"] {
+            fs::copy(generated.join(name), folder.join(name)).unwrap();
+        }
+        let source = fs::read_to_string(generated.join("source.pkr.hcl")).unwrap();
+        let head = format!("source \"{}\" \"echora\" {{\n", self.builder);
+        let silent = source.replace(&head, &format!("{head}  communicator = \"none\"\n"));
+        assert_ne!(silent, source);
+        fs::write(folder.join("source.pkr.hcl"), silent).unwrap();
+        let build = BUILD.replace("SOURCE", &format!("source.{}.echora", self.builder));
+        fs::write(folder.join("build.pkr.hcl"), build).unwrap();
+    }
+}
+
+impl Build {
+    pub(crate) fn start(rig: &Rig, api: &Api) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        rig.template(folder.path());
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let mut command = Command::new(&rig.packer);
+        command.args(["build", "-color=false"]);
+        for (name, value) in [("snapshot", SNAPSHOT), ("region", &rig.region), ("token", TOKEN)] {
+            command.arg("-var").arg(format!("{name}={value}"));
+        }
+        command.arg("-var").arg(format!("manifest={}", folder.path().join("manifest.json").display()));
+        command.arg(".").current_dir(folder.path()).envs(api.environment().unwrap());
+        command.env("PACKER_PLUGIN_PATH", rig.plugins.path()).env("CHECKPOINT_DISABLE", "1");
+        command.env("PACKER_CONFIG_DIR", folder.path()).env("NO_PROXY", "127.0.0.1");
+        command.stdout(log.try_clone().unwrap()).stderr(Stdio::from(log));
+        Self { job: Job::start(&mut command, "packer build").unwrap(), folder }
+    }
+
+    /// The exit status; none when a signal ended it.
+    pub(crate) async fn status(&mut self, deadline: Duration) -> Option<i32> {
+        match self.job.status(deadline).await {
+            Ok(status) => status.code(),
+            Err(error) => panic!("{error:#}\n{}", self.log()),
+        }
+    }
+
+    /// Waits until a condition holds.
+    pub(crate) async fn until(&self, deadline: Duration, holds: impl Fn() -> bool) {
+        let end = Instant::now() + deadline;
+        while !holds() {
+            assert!(Instant::now() < end, "waited in vain:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Signals Packer with its plugins, as a terminal does with Ctrl-C.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.job.id().unwrap()).unwrap();
+        kill_process_group(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Ends Packer with its plugins at once.
+    pub(crate) async fn kill(self) {
+        self.job.kill().await.unwrap();
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// The artifact's id by the manifest.
+    pub(crate) fn artifact(&self) -> String {
+        let manifest = fs::read_to_string(self.folder.path().join("manifest.json")).unwrap();
+        let manifest: Value = serde_json::from_str(&manifest).unwrap();
+        manifest["builds"][0]["artifact_id"].as_str().unwrap().to_owned()
+    }
+}
