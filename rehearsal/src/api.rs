@@ -15,6 +15,7 @@ mod run;
 mod selector;
 mod service;
 mod text;
+mod tls;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,7 @@ pub use control::Control;
 pub use fault::{Calls, Fault};
 pub use hypervisor::{Deed, Doing, Done, Hypervisor, Nothing, Order};
 pub use ledger::{Asked, Ledger, Line};
+pub use tls::Tls;
 
 /// No request of these APIs is larger: user-data is the largest part.
 const LARGEST_REQUEST: usize = 1024 * 1024;

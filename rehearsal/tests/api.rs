@@ -2,11 +2,13 @@
 
 mod api_support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_support::{Cloud, DESCRIPTION, Slow, serve, simulator};
-use echora_rehearsal::api::{Calls, Deed, Fault, Options, Token};
+use echora_rehearsal::api::{Api, Calls, Deed, Fault, Nothing, Options, Tls, Token};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn every_description_is_whole() {
@@ -184,4 +186,25 @@ async fn nothing_answers_once_the_simulator_is_dropped() {
         }
     };
     assert!(error.is_connect(), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_that_knows_the_authority_is_served_as_by_the_real_host() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tls = Tls::new(listener, "api.example.org").unwrap();
+    let authority = reqwest::Certificate::from_pem(tls.authority().as_bytes()).unwrap();
+    let url = format!("https://api.example.org:{}", address.port());
+    let api = Api::serve(simulator(DESCRIPTION), tls, &url, &Cloud::options(), Arc::new(Nothing)).unwrap();
+    let client = |host: &str| {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20));
+        client.resolve(host, address)
+    };
+    let stranger = client("api.example.org").build().unwrap();
+    assert!(stranger.get(api.url()).send().await.is_err(), "a client without the authority was served");
+    let knowing = client("api.example.org").add_root_certificate(authority.clone()).build().unwrap();
+    assert_eq!(knowing.get(api.url()).send().await.unwrap().status(), 401);
+    let other = client("other.example.org").add_root_certificate(authority).build().unwrap();
+    let answer = other.get(format!("https://other.example.org:{}", address.port())).send().await;
+    assert!(answer.is_err(), "it speaks as another host too");
 }

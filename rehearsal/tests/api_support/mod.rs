@@ -214,10 +214,13 @@ impl Cloud {
 
 type Outcome = Result<Done, String>;
 
+/// A deed, and the way to end it.
+type Begun = (Deed, Option<oneshot::Sender<Outcome>>);
+
 /// A hypervisor whose deeds end when the test says so.
 #[derive(Clone, Default)]
 pub(crate) struct Slow {
-    deeds: Arc<Mutex<Vec<(Deed, Option<oneshot::Sender<Outcome>>)>>>,
+    deeds: Arc<Mutex<Vec<Begun>>>,
 }
 
 impl Slow {
