@@ -19,7 +19,7 @@ mod tls;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
@@ -119,7 +119,7 @@ impl Api {
             state: Mutex::new(state),
             jobs: Mutex::default(),
         });
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&service));
+        let router = Router::new().fallback(answer).with_state(Arc::downgrade(&service));
         let task = tokio::spawn(async move {
             // It ends with the guard; an error of one connection is that connection's.
             let _ = axum::serve(listener, router).await;
@@ -195,7 +195,12 @@ impl Drop for Api {
     }
 }
 
-async fn answer(State(service): State<Arc<Service>>, request: Request<Body>) -> Response<Body> {
+async fn answer(State(service): State<Weak<Service>>, request: Request<Body>) -> Response<Body> {
+    let Some(service) = service.upgrade() else {
+        // A connection that was kept outlives the listener.
+        let gone = Response::builder().status(503).header(header::CONNECTION, "close");
+        return gone.body(Body::empty()).unwrap_or_default();
+    };
     let (head, body) = request.into_parts();
     let authorization = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let request = service::Request {

@@ -3,7 +3,7 @@
 mod api_support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_support::{Cloud, DESCRIPTION, Slow, serve, simulator};
 use echora_rehearsal::api::{Api, Calls, Deed, Fault, Nothing, Options, Tls, Token};
@@ -134,6 +134,18 @@ async fn a_full_account_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_refused_at_its_end_leaves_no_trace() {
+    let cloud = Cloud::new().await;
+    cloud.api.change("account", json!({"limit": 1}).as_object().unwrap()).unwrap();
+    assert_eq!(cloud.ask("POST", "/twins", "").await.status, 422);
+    assert!(cloud.api.ledger().lines.is_empty(), "{:?}", cloud.api.ledger().lines);
+    assert_eq!(cloud.ask("GET", "/boxes", "").await.body["total"], 0);
+    cloud.api.change("account", json!({"limit": 2}).as_object().unwrap()).unwrap();
+    assert_eq!(cloud.ask("POST", "/twins", "").await.status, 201);
+    assert_eq!(cloud.api.ledger().kinds_left(), ["box", "box"]);
+}
+
+#[tokio::test]
 async fn what_goes_on_waits_for_the_hypervisor_and_fails_with_it() {
     let slow = Slow::default();
     let cloud = Cloud::on(slow.clone()).await;
@@ -174,18 +186,18 @@ async fn a_clock_that_stands_still_is_refused() {
 
 #[tokio::test]
 async fn nothing_answers_once_the_simulator_is_dropped() {
-    let cloud = Cloud::new().await;
-    let url = cloud.api.url().to_owned();
-    drop(cloud);
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
-    let error = loop {
-        // The task ends when the runtime gets to it.
-        match client.get(format!("{url}/boxes")).send().await {
-            Ok(_) => tokio::task::yield_now().await,
-            Err(error) => break error,
-        }
-    };
-    assert!(error.is_connect(), "{error}");
+    let Cloud { api, client } = Cloud::new().await;
+    let url = format!("{}/boxes", api.url());
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
+    drop(api);
+    // The connection that was kept says so once, the next one is not taken.
+    let end = Instant::now() + Duration::from_secs(20);
+    while let Ok(reply) = client.get(&url).send().await {
+        assert_eq!(reply.status(), 503);
+        assert!(Instant::now() < end, "it still answers");
+        tokio::task::yield_now().await;
+    }
+    assert!(client.get(&url).send().await.unwrap_err().is_connect());
 }
 
 #[tokio::test]

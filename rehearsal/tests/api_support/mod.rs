@@ -94,6 +94,16 @@ steps = [{ change = "box", fields = '{"state": "ready at {{ host.ipv4 }}"}' }]
 failing = [{ change = "box", fields = '{"state": "dead"}' }]
 
 [[calls]]
+method = "POST"
+path = "/twins"
+status = 201
+steps = [
+  { make = "box", as = "one", fields = '{"name": "one", "size": "small"}' },
+  { make = "box", as = "two", fields = '{"name": "two", "size": "small"}' },
+  { refuse = "full", if = "world.box|length > (world.account|first).limit" },
+]
+
+[[calls]]
 method = "GET"
 path = "/boxes/{box}"
 body = '{"box": {{ show(box) }}}'
@@ -134,7 +144,7 @@ async fn serve_on(
 /// The invented API with a client.
 pub(crate) struct Cloud {
     pub(crate) api: Api,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
 }
 
 /// What a client gets.
