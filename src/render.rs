@@ -1,5 +1,6 @@
 //! From a provider's profile to the files that are made of it. Nothing here reads or writes files.
 
+mod arguments;
 mod hcl;
 mod table;
 mod template;

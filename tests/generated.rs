@@ -78,36 +78,6 @@ fn tokens_are_sensitive_and_come_from_the_environment() {
     }
 }
 
-/// Real Packer: formatting for all, validation with the plugin where it is installed, of the syntax elsewhere.
-#[tokio::test]
-async fn packer_takes_every_template() {
-    let tool = tools::obtain(&Cache::user().unwrap(), root(), "packer").await.expect("packer can be had");
-    let packer = |arguments: &[&str], path: &std::path::Path| {
-        let mut command = Command::new(&tool.path);
-        command.args(arguments).arg(path).env("CHECKPOINT_DISABLE", "1").output().expect("packer runs")
-    };
-    let output = packer(&["fmt", "-check", "-diff", "-recursive"], &root().join("packer/generated"));
-    assert!(output.status.success(), "{}", stdout(&output));
-    let installed = Command::new("packer")
-        .args(["plugins", "installed"])
-        .output()
-        .map(|o| stdout(&o))
-        .unwrap_or_default();
-    for entry in Catalog::embedded().unwrap().iter() {
-        let folder = root().join("packer/generated").join(&entry.profile.id);
-        let whole = installed.contains(&format!("packer-plugin-{}", entry.profile.packer.plugin.name));
-        let arguments: &[&str] =
-            if whole { &["validate", "-var", "token=x"] } else { &["validate", "-syntax-only"] };
-        println!(
-            "{}: {}",
-            entry.profile.id,
-            if whole { "validated with its plugin" } else { "syntax only, no plugin here" }
-        );
-        let output = packer(arguments, &folder);
-        assert!(output.status.success(), "{}: {}{}", entry.profile.id, stdout(&output), stderr(&output));
-    }
-}
-
 /// The rehearsal's template needs no plugin: it is validated whole.
 #[tokio::test]
 async fn packer_validates_the_rehearsal() {

@@ -82,6 +82,14 @@ impl Profile {
     pub fn default_base(&self) -> Option<&Base> {
         self.bases.first()
     }
+
+    /// The default base of each architecture, that of the profile's default first.
+    pub fn default_bases(&self) -> impl Iterator<Item = &Base> {
+        let is_first = |(index, base): &(usize, &Base)| {
+            self.bases[..*index].iter().all(|earlier| earlier.architecture != base.architecture)
+        };
+        self.bases.iter().enumerate().filter(is_first).map(|(_, base)| base)
+    }
 }
 
 /// Where a fact was read, and when.
@@ -112,13 +120,16 @@ pub struct Packer {
     pub plugin: Plugin,
     /// Type of the source block.
     pub builder: String,
-    /// The account's token.
+    /// The account's credential.
     pub token: Token,
+    /// Arguments of the source block that only the maintainer's account can tell, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub account: BTreeMap<String, AccountSetting>,
     /// Which arguments of the source block carry the values that vary from build to build.
     pub names: ArgumentNames,
     /// Region that is built in unless another is asked for.
     pub region: String,
-    /// All other arguments of the source block, as they are.
+    /// All other arguments of the source block, as they are. `BLOCK.NAME` is the argument of a nested block.
     pub arguments: BTreeMap<String, toml::Value>,
     /// Where the arguments were read.
     pub doc: Doc,
@@ -136,7 +147,7 @@ pub struct Plugin {
     pub version: String,
 }
 
-/// The account's token: a sensitive Packer variable that is read from the environment.
+/// The account's credential: a sensitive Packer variable that is read from the environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
@@ -144,9 +155,44 @@ pub struct Token {
     pub argument: String,
     /// Environment variable that the provider's tools read.
     pub environment: String,
+    /// What that variable holds.
+    #[serde(default)]
+    pub holds: Credential,
 }
 
-/// Names that the source block gives to what varies.
+/// What proves that a build may use the account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credential {
+    /// An API token.
+    #[default]
+    Token,
+    /// The path of a private key that requests are signed with.
+    KeyFile,
+}
+
+impl Credential {
+    /// What it is, in words that follow "set it to" and "the account's".
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Token => "API token",
+            Self::KeyFile => "API signing key, as the path of its file",
+        }
+    }
+}
+
+/// A setting of the account, which is no secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountSetting {
+    /// Environment variable that it is read from.
+    pub environment: String,
+    /// What it is, in a few words.
+    pub meaning: String,
+}
+
+/// Names that the source block gives to what varies. `BLOCK.NAME` is the argument of a nested block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArgumentNames {
@@ -250,6 +296,9 @@ pub struct Dmi {
     pub manufacturer: String,
     /// `product_name`.
     pub product: String,
+    /// `chassis_asset_tag`, where cloud-init knows the provider by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_tag: Option<String>,
 }
 
 /// How SSH keys get into a machine.

@@ -130,7 +130,8 @@ pub fn setting_for(
     }
 }
 
-/// A new id of the same shape: every digit after the first is drawn anew, hexadecimal where the sample is.
+/// A new id of the same shape: every digit after the first is drawn anew, hexadecimal where the sample is. Of an id with
+/// dots only the last part is the machine's own.
 fn fresh_id(sample: &str) -> String {
     let alphabet =
         if sample.chars().any(|c| c.is_ascii_alphabetic()) { "0123456789abcdef" } else { "0123456789" };
@@ -139,7 +140,8 @@ fn fresh_id(sample: &str) -> String {
         (true, Some(byte)) => char::from(alphabet.as_bytes()[usize::from(byte) % alphabet.len()]),
         _ => c,
     };
-    sample.chars().enumerate().map(|(index, c)| if index == 0 { c } else { draw(c) }).collect()
+    let kept = sample.rfind('.').unwrap_or(0);
+    sample.char_indices().map(|(index, c)| if index <= kept { c } else { draw(c) }).collect()
 }
 
 /// Random hexadecimal digits for ids and session tokens of a local service: unlike others, not secret.

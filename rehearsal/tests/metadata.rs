@@ -122,10 +122,12 @@ async fn user_data_arrives_unchanged() {
         {
             let body = played.ask(&exchange.method, &path, &played.headers(exchange).await).await.body;
             let texts = match serde_json::from_str::<serde_json::Value>(&body) {
-                Ok(document) => {
-                    [&document["user_data"], &document["user-data"]].map(|v| v.as_str().map(str::to_owned))
-                }
-                Err(_) => [Some(body.clone()), decode(body.trim())],
+                Ok(document) => ["/user_data", "/user-data", "/metadata/user_data"]
+                    .iter()
+                    .filter_map(|place| document.pointer(place)?.as_str())
+                    .flat_map(|text| [Some(text.to_owned()), decode(text)])
+                    .collect(),
+                Err(_) => vec![Some(body.clone()), decode(body.trim())],
             };
             assert!(texts.contains(&Some(USER_DATA.to_owned())), "{}: {path}: {body:?}", played.id());
         }

@@ -4,8 +4,9 @@ use hcl::expr::{
     Expression, FuncCall, Object, ObjectKey, TemplateExpr, Traversal, TraversalOperator, Variable,
 };
 use hcl::{Block, BlockBuilder, Body, Identifier};
-use provider_profiles::Profile;
+use provider_profiles::{Base, Profile};
 
+use super::arguments::Arguments;
 use super::hcl::literal;
 
 /// Where the payload lies in the machine while it is built: on disk, as Debian 13 keeps /tmp in memory.
@@ -33,18 +34,21 @@ pub(super) fn plugins(profile: &Profile) -> Body {
 
 pub(super) fn variables(profile: &Profile) -> Body {
     let packer = &profile.packer;
-    let base = profile.default_base();
-    let image = base.map_or(Expression::Null, |base| expression(&base.image));
-    let plan = base.map_or_else(String::new, |base| base.plan.clone());
-    let token = FuncCall::builder("env").arg(packer.token.environment.clone()).build();
+    let architecture =
+        profile.default_base().map_or_else(String::new, |base| base.architecture.name().into());
+    let token = format!("The account's {}", packer.token.holds.in_words());
     let token =
-        variable("token", "The account's API token").add_attribute(("default", Expression::from(token)));
+        from_environment("token", &token, &packer.token.environment).add_attribute(("sensitive", true));
+    let account = packer
+        .account
+        .iter()
+        .map(|(name, setting)| from_environment(name, &setting.meaning, &setting.environment).build());
     let blocks = [
-        token.add_attribute(("sensitive", true)).build(),
-        variable("image", "Base image or OS, as the provider names it")
-            .add_attribute(("default", image))
+        text("architecture", "Processor that the image is for", &architecture),
+        variable("image", "Base image or OS, as the provider names it; null for the architecture's own")
+            .add_attribute(("default", Expression::Null))
             .build(),
-        text("plan", "Plan of the build machine", &plan),
+        text("plan", "Plan of the build machine; empty for the architecture's own", ""),
         text("region", "Where to build", &packer.region),
         text("snapshot", "Name of the snapshot; empty for one with the time in it", ""),
         text("version", "Version of echora-images that builds", "unknown"),
@@ -56,29 +60,54 @@ pub(super) fn variables(profile: &Profile) -> Body {
     let named = conditional("snapshot", "echora-${formatdate(\"YYYYMMDD-hhmmss\", timestamp())}");
     let scripts = conditional("scripts", "${path.root}/../../scripts");
     let locals = Block::builder("locals")
+        .add_attribute(("bases", bases(profile)))
+        .add_attribute(("image", unless_given("image", Expression::Null, of_base("image"))))
+        .add_attribute(("plan", unless_given("plan", "", of_base("plan"))))
         .add_attribute(("snapshot", named))
         .add_attribute(("scripts", scripts))
         .add_attribute(("environment", environment(profile)))
         .build();
-    Body::builder().add_blocks(blocks).add_block(locals).build()
+    Body::builder().add_block(token.build()).add_blocks(account).add_blocks(blocks).add_block(locals).build()
+}
+
+/// The image and the plan of each architecture.
+fn bases(profile: &Profile) -> Expression {
+    let base = |base: &Base| -> (ObjectKey, Expression) {
+        let fields = [(key("image"), expression(&base.image)), (key("plan"), literal(&base.plan))];
+        (key(base.architecture.name()), fields.into_iter().collect::<Object<_, _>>().into())
+    };
+    profile.default_bases().map(base).collect::<Object<_, _>>().into()
+}
+
+/// `local.bases[var.architecture].FIELD`.
+fn of_base(field: &str) -> Expression {
+    let operators = [
+        TraversalOperator::GetAttr(Identifier::sanitized("bases")),
+        TraversalOperator::Index(of("var", "architecture")),
+        TraversalOperator::GetAttr(Identifier::sanitized(field)),
+    ];
+    Traversal::new(of_name("local"), operators).into()
 }
 
 pub(super) fn source(profile: &Profile) -> Body {
     let packer = &profile.packer;
     let names = &packer.names;
-    let mut block = Block::builder("source")
-        .add_labels([packer.builder.as_str(), SOURCE_NAME])
-        .add_attribute((packer.token.argument.as_str(), of("var", "token")))
-        .add_attribute((names.image.as_str(), of("var", "image")))
-        .add_attribute((names.plan.as_str(), of("var", "plan")))
-        .add_attribute((names.region.as_str(), of("var", "region")))
-        .add_attribute((names.snapshot.as_str(), of("local", "snapshot")));
+    let mut arguments = Arguments::default();
+    arguments.add(&packer.token.argument, of("var", "token"));
+    for name in packer.account.keys() {
+        arguments.add(name, of("var", name));
+    }
+    arguments.add(&names.image, of("local", "image"));
+    arguments.add(&names.plan, of("local", "plan"));
+    arguments.add(&names.region, of("var", "region"));
+    arguments.add(&names.snapshot, of("local", "snapshot"));
     if let Some(machine) = &names.machine {
-        block = block.add_attribute((machine.as_str(), of("local", "snapshot")));
+        arguments.add(machine, of("local", "snapshot"));
     }
     for (name, value) in &packer.arguments {
-        block = block.add_attribute((name.as_str(), expression(value)));
+        arguments.add(name, expression(value));
     }
+    let block = arguments.put(Block::builder("source").add_labels([packer.builder.as_str(), SOURCE_NAME]));
     Body::builder().add_block(block.build()).build()
 }
 
@@ -173,12 +202,23 @@ fn text(name: &str, description: &str, default: &str) -> Block {
         .build()
 }
 
+/// A variable whose value comes from the environment unless it is given.
+fn from_environment(name: &str, description: &str, environment: &str) -> BlockBuilder {
+    let value = FuncCall::builder("env").arg(environment).build();
+    variable(name, description).add_attribute(("default", Expression::from(value)))
+}
+
 /// `var.NAME != "" ? var.NAME : DEFAULT`, the default being a template.
 fn conditional(name: &str, default: &str) -> Expression {
+    unless_given(name, "", TemplateExpr::from(default).into())
+}
+
+/// `var.NAME != NONE ? var.NAME : DEFAULT`.
+fn unless_given(name: &str, none: impl Into<Expression>, default: Expression) -> Expression {
     use hcl::expr::{BinaryOp, BinaryOperator, Conditional, Operation};
-    let given = BinaryOp::new(of("var", name), BinaryOperator::NotEq, "");
+    let given = BinaryOp::new(of("var", name), BinaryOperator::NotEq, none);
     let given = Operation::Binary(given);
-    Conditional::new(given, of("var", name), TemplateExpr::from(default)).into()
+    Conditional::new(given, of("var", name), default).into()
 }
 
 /// `SCOPE.NAME`.

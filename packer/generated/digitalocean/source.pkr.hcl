@@ -2,8 +2,8 @@
 
 source "digitalocean" "echora" {
   api_token     = var.token
-  image         = var.image
-  size          = var.plan
+  image         = local.image
+  size          = local.plan
   region        = var.region
   snapshot_name = local.snapshot
   droplet_name  = local.snapshot

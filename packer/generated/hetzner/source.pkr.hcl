@@ -2,8 +2,8 @@
 
 source "hcloud" "echora" {
   token         = var.token
-  image         = var.image
-  server_type   = var.plan
+  image         = local.image
+  server_type   = local.plan
   location      = var.region
   snapshot_name = local.snapshot
   server_name   = local.snapshot

@@ -2,8 +2,8 @@
 
 source "linode" "echora" {
   linode_token         = var.token
-  image                = var.image
-  instance_type        = var.plan
+  image                = local.image
+  instance_type        = local.plan
   region               = var.region
   image_label          = local.snapshot
   instance_label       = local.snapshot

@@ -6,15 +6,21 @@ variable "token" {
   sensitive   = true
 }
 
+variable "architecture" {
+  description = "Processor that the image is for"
+  type        = string
+  default     = "x86_64"
+}
+
 variable "image" {
-  description = "Base image or OS, as the provider names it"
-  default     = "linode/ubuntu24.04"
+  description = "Base image or OS, as the provider names it; null for the architecture's own"
+  default     = null
 }
 
 variable "plan" {
-  description = "Plan of the build machine"
+  description = "Plan of the build machine; empty for the architecture's own"
   type        = string
-  default     = "g6-nanode-1"
+  default     = ""
 }
 
 variable "region" {
@@ -60,6 +66,14 @@ variable "manifest" {
 }
 
 locals {
+  bases = {
+    x86_64 = {
+      image = "linode/ubuntu24.04"
+      plan  = "g6-nanode-1"
+    }
+  }
+  image    = var.image != null ? var.image : local.bases[var.architecture].image
+  plan     = var.plan != "" ? var.plan : local.bases[var.architecture].plan
   snapshot = var.snapshot != "" ? var.snapshot : "echora-${formatdate("YYYYMMDD-hhmmss", timestamp())}"
   scripts  = var.scripts != "" ? var.scripts : "${path.root}/../../scripts"
   environment = [

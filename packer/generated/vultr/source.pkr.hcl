@@ -2,8 +2,8 @@
 
 source "vultr" "echora" {
   api_key              = var.token
-  os_id                = var.image
-  plan_id              = var.plan
+  os_id                = local.image
+  plan_id              = local.plan
   region_id            = var.region
   snapshot_description = local.snapshot
   instance_label       = local.snapshot

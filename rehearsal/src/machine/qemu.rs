@@ -39,6 +39,9 @@ pub(super) fn arguments(folder: &Path, spec: &Spec, disks: &Disks) -> Vec<String
     let (vendor, product) = (comma(&dmi.manufacturer), comma(&dmi.product));
     let serial = comma(&spec.setting.instance.instance_id);
     add("-smbios", format!("type=1,manufacturer={vendor},product={product},serial={serial}"));
+    if let Some(tag) = &dmi.asset_tag {
+        add("-smbios", format!("type=3,asset={}", comma(tag)));
+    }
     add("-chardev", format!("file,id=console,path={},append=on", comma(&file("console.log"))));
     add("-serial", "chardev:console".into());
     add("-qmp", format!("unix:{},server=on,wait=off", comma(&file("qmp"))));
