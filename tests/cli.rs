@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use echora_firstboot::login::LoginBlock;
+use provider_profiles::{Architecture, Catalog};
 use support::{program, run, stderr, stdout};
 
 fn block() -> LoginBlock {
@@ -14,6 +15,16 @@ fn block() -> LoginBlock {
         username: "admin".into(),
         password: "abcd-efgh-2345-6789".into(),
     }
+}
+
+/// A PATH whose Packer says this of its version, with the folder that it lies in.
+fn path_with_packer(version: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let packer = folder.path().join("packer");
+    fs::write(&packer, format!("#!/bin/sh\necho '{version}'\n")).unwrap();
+    fs::set_permissions(&packer, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    (folder, path)
 }
 
 fn credentials(log: &str, arguments: &[&str]) -> std::process::Output {
@@ -79,13 +90,50 @@ fn a_missing_tool_is_named_before_anything_starts() {
     );
 }
 
+/// Every provider: a processor that it has no base image for ends before anything starts, and so does one that local
+/// machines do not have.
+#[test]
+fn a_processor_that_cannot_be_had_is_refused_with_those_that_can() {
+    let mut refused = 0;
+    for entry in Catalog::embedded().unwrap().iter() {
+        let (id, bases) = (entry.profile.id.as_str(), &entry.profile.bases);
+        let has_arm = bases.iter().any(|base| base.architecture == Architecture::Aarch64);
+        let output = run(&["build", id, "--rehearse", "--arch", "arm64"]);
+        assert_eq!(output.status.code(), Some(2), "{id}: {}", stderr(&output));
+        let told = stderr(&output);
+        if has_arm {
+            assert!(told.contains("cannot be rehearsed") && told.contains("--arch"), "{told}");
+        } else {
+            assert!(told.contains("no base image for aarch64") && told.contains("one for x86_64"), "{told}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn an_account_that_lacks_settings_is_told_all_of_them_at_once() {
+    let path = path_with_packer("Packer v1.16.0");
+    for entry in Catalog::embedded().unwrap().iter() {
+        let packer = &entry.profile.packer;
+        let names: Vec<_> = [&packer.token.environment]
+            .into_iter()
+            .chain(packer.account.values().map(|setting| &setting.environment))
+            .collect();
+        let mut command = program();
+        for name in &names {
+            command.env_remove(name);
+        }
+        let output = command.args(["build", &entry.profile.id]).env("PATH", &path.1).output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert!(names.iter().all(|name| told.contains(&format!("\n  {name}: "))), "{told}");
+    }
+}
+
 #[test]
 fn a_packer_that_is_too_old_is_told_both_versions() {
-    let folder = tempfile::tempdir().unwrap();
-    let packer = folder.path().join("packer");
-    fs::write(&packer, "#!/bin/sh\necho 'Packer v1.6.6'\n").unwrap();
-    fs::set_permissions(&packer, fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let (_folder, path) = path_with_packer("Packer v1.6.6");
     let output = program().args(["build", &support::default_provider()]).env("PATH", path).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert!(stderr(&output).contains("1.6.6") && stderr(&output).contains("1.11.0"), "{}", stderr(&output));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use echora_rehearsal::images::{self, ImageSource};
-use provider_profiles::{Base, Entry};
+use provider_profiles::{Architecture, Base, Entry};
 use serde_json::json;
 
 use super::generate::catalog;
@@ -30,6 +30,10 @@ use crate::ui::{Mode, Ui};
 pub struct Build {
     /// The provider to build for; `echora-images providers` lists them
     provider: String,
+
+    /// Processor that the image is for [default: the provider's first]
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<Arch>,
 
     /// Build in a local virtual machine, without an account
     #[arg(long, value_name = "DEPTH", num_args = 0..=1, default_missing_value = "machine", require_equals = true)]
@@ -71,6 +75,26 @@ pub enum Rehearsal {
     Machine,
 }
 
+/// A processor by the name that clouds give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Arch {
+    /// AMD and Intel, 64 bit
+    #[value(name = "x86_64", alias = "amd64")]
+    X86_64,
+    /// Arm, 64 bit
+    #[value(name = "arm64", alias = "aarch64")]
+    Arm64,
+}
+
+impl Arch {
+    fn architecture(self) -> Architecture {
+        match self {
+            Self::X86_64 => Architecture::X86_64,
+            Self::Arm64 => Architecture::Aarch64,
+        }
+    }
+}
+
 impl Build {
     /// Builds and says where the record is.
     pub async fn run(&self) -> Result<()> {
@@ -110,6 +134,20 @@ impl Build {
         }
     }
 
+    /// The base image to build on.
+    fn base<'a>(&self, entry: &'a Entry) -> Result<&'a Base> {
+        let profile = &entry.profile;
+        let wanted = self.arch.map(Arch::architecture);
+        let is_wanted = |base: &&Base| wanted.is_none_or(|wanted| base.architecture == wanted);
+        if let Some(base) = profile.default_bases().find(is_wanted) {
+            return Ok(base);
+        }
+        let wanted = wanted.map_or("any", Architecture::name);
+        let known: Vec<_> = profile.default_bases().map(|base| base.architecture.name()).collect();
+        let what = format!("{} has no base image for {wanted} in its profile", profile.name);
+        Err(Fault::new(Exit::Usage, what, format!("it has one for {}", known.join(" and "))).into())
+    }
+
     fn frontend(&self, project: &Project) -> PathBuf {
         self.frontend.clone().unwrap_or_else(|| project.path("rehearsal/app/frontend"))
     }
@@ -132,11 +170,6 @@ fn write_payload(
     };
     payload::assemble(payload, &parts)?;
     images::write_payload(images, payload)
-}
-
-fn default_base(entry: &Entry) -> Result<&Base> {
-    let none = || Fault::new(Exit::Failed, "the profile has no base image", "add one to its `bases`");
-    Ok(entry.profile.default_base().ok_or_else(none)?)
 }
 
 fn image_records(images: &[ImageSource]) -> BTreeMap<String, ImageRecord> {

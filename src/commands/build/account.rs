@@ -29,6 +29,7 @@ pub(super) async fn run(
     mode: Mode,
 ) -> Result<(Record, PathBuf, Ui)> {
     let profile = &entry.profile;
+    let base = build.base(entry)?;
     let packer = tools::installed(&project.path(""), "packer").await?;
     let images = given(build, entry)?;
     let began = crate::time::now();
@@ -48,11 +49,17 @@ pub(super) async fn run(
     let step = ui.step("packer", "building with Packer");
     let payload = scratch.path().join(payload::NAME);
     let files = render::provider(profile)?;
-    super::write_payload(&payload, build, project, super::default_base(entry)?, &files, &images)?;
+    super::write_payload(&payload, build, project, base, &files, &images)?;
     let variables = scratch.path().join("variables.json");
     let manifest = scratch.path().join("manifest.json");
     let packages = scratch.path().join("packages.txt");
-    let values = json!({"version": env!("CARGO_PKG_VERSION"), "payload": payload, "packages": packages, "manifest": manifest});
+    let values = json!({
+        "architecture": base.architecture.name(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "payload": payload,
+        "packages": packages,
+        "manifest": manifest,
+    });
     fs::write(&variables, values.to_string()).context("cannot write Packer's variables")?;
     // The user's own plugin folder is used: that is where init put the plugin.
     let run = PackerRun {
@@ -77,7 +84,7 @@ pub(super) async fn run(
             echora_images: env!("CARGO_PKG_VERSION").to_owned(),
             packer: format!("{} ({})", packer.version, packer.how),
             plugin: format!("{} {}", profile.packer.plugin.source, profile.packer.plugin.version),
-            base: super::default_base(entry)?.os.clone(),
+            base: format!("{} {}", base.os, base.architecture.name()),
         },
         images: super::image_records(&images),
         snapshot: Snapshot::Account { id },
@@ -90,12 +97,18 @@ pub(super) async fn run(
 
 /// What only the maintainer can give: a token in the environment, and container images.
 fn given(build: &Build, entry: &Entry) -> Result<Vec<ImageSource>> {
-    let token = &entry.profile.packer.token.environment;
-    if std::env::var_os(token).is_none_or(|value| value.is_empty()) {
-        let what = format!("{token} is not set: a build for {} runs in your account", entry.profile.name);
-        return Err(
-            Fault::new(Exit::Missing, what, "set it to an API token, or build here with --rehearse").into()
-        );
+    let packer = &entry.profile.packer;
+    let settings = packer.account.values().map(|setting| (&setting.environment, setting.meaning.as_str()));
+    let missing: Vec<_> = [(&packer.token.environment, packer.token.holds.in_words())]
+        .into_iter()
+        .chain(settings)
+        .filter(|(name, _)| std::env::var_os(name).is_none_or(|value| value.is_empty()))
+        .map(|(name, meaning)| format!("\n  {name}: {meaning}"))
+        .collect();
+    if !missing.is_empty() {
+        let name = &entry.profile.name;
+        let what = format!("a build for {name} runs in your account; not set:{}", missing.concat());
+        return Err(Fault::new(Exit::Missing, what, "set them, or build here with --rehearse").into());
     }
     let Some(set) = &build.images else {
         let what = "no container images are given, and none of Echora are published yet";

@@ -14,11 +14,12 @@ use echora_rehearsal::metadata::{Metadata, setting_for};
 use echora_rehearsal::mirror::{self, Mirror};
 use echora_rehearsal::network::{MACHINE_V4, Network};
 use echora_rehearsal::tools;
-use provider_profiles::Entry;
+use provider_profiles::{Architecture, Base, Entry};
 use serde_json::json;
 
 use super::packer::PackerRun;
 use super::{Build, payload};
+use crate::error::{Exit, Fault};
 use crate::preflight;
 use crate::project::Project;
 use crate::record::{Depth, Record, Snapshot, Versions};
@@ -29,6 +30,8 @@ const STEPS: usize = 6;
 const SNAPSHOT: &str = "snapshot.qcow2";
 const MEMORY: u32 = 2048;
 const CPUS: u32 = 2;
+/// What local machines have.
+const MACHINE: Architecture = Architecture::X86_64;
 const PACKER: Duration = Duration::from_secs(3600);
 const DEPTH_NOTE: &str =
     "depth machine: Packer's null builder stands for the source block; no API of the provider takes part";
@@ -40,6 +43,15 @@ pub(super) async fn run(
     project: &Project,
     mode: Mode,
 ) -> Result<(Record, PathBuf, Ui)> {
+    let base = build.base(entry)?;
+    if base.architecture != MACHINE {
+        let what = format!(
+            "a local machine is {}; an image for {} cannot be rehearsed",
+            MACHINE.name(),
+            base.architecture.name()
+        );
+        return Err(Fault::new(Exit::Usage, what, "build it in your account, or leave --arch out").into());
+    }
     preflight::rehearsal()?;
     let began = crate::time::now();
     let cache = Cache::user()?;
@@ -51,7 +63,7 @@ pub(super) async fn run(
         ui.expect(last.steps);
     }
     ui.say(&format!("building for {} here; {DEPTH_NOTE}", entry.profile.name));
-    let work = Work { build, entry, project, cache: &cache, ui: &ui, folder: &folder };
+    let work = Work { build, entry, base, project, cache: &cache, ui: &ui, folder: &folder };
     let (record, folder) = match work.run(&began).await {
         Ok(Outcome::Built(record)) => (record, folder),
         Ok(Outcome::Reused(record, earlier)) => {
@@ -74,6 +86,7 @@ enum Outcome {
 struct Work<'a> {
     build: &'a Build,
     entry: &'a Entry,
+    base: &'a Base,
     project: &'a Project,
     cache: &'a Cache,
     ui: &'a Ui,
@@ -88,14 +101,7 @@ impl Work<'_> {
         let images = self.images(&caddy).await?;
         let files = render::rehearsal(&self.entry.profile)?;
         let payload = scratch.path().join(payload::NAME);
-        super::write_payload(
-            &payload,
-            self.build,
-            self.project,
-            super::default_base(self.entry)?,
-            &files,
-            &images,
-        )?;
+        super::write_payload(&payload, self.build, self.project, self.base, &files, &images)?;
         let inputs = self.inputs(&payload, &files, &base)?;
         if self.build.reuse
             && let Some((record, earlier)) = self.reusable(&inputs)
@@ -197,7 +203,7 @@ impl Work<'_> {
             step.done("given");
             return Ok(images);
         }
-        let app = self.project.stand_in(super::default_base(self.entry)?.architecture)?;
+        let app = self.project.stand_in(self.base.architecture)?;
         let images = images::build_all(self.cache, &app, caddy).await?;
         let kept = images.iter().filter(|image| image.reused).count();
         step.done(&format!("{kept} of {} reused", images.len()));
