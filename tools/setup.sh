@@ -33,6 +33,7 @@ programs() {
 		mmdebstrap mmdebstrap
 		nmap nmap
 		python3 python3
+		qemu-aarch64 qemu-user
 		qemu-img qemu-utils
 		qemu-system-x86_64 qemu-system-x86
 		sfdisk fdisk

@@ -9,6 +9,7 @@ use support::machine::{Machine, Spoil};
 use support::names::Internet;
 
 mod cases {
+    mod arm;
     mod change;
     mod consoles;
     mod copies;
@@ -34,6 +35,7 @@ mod support {
     pub(crate) mod backend;
     pub(crate) mod checks;
     pub(crate) mod engine;
+    pub(crate) mod guest;
     pub(crate) mod http;
     pub(crate) mod journal;
     pub(crate) mod machine;

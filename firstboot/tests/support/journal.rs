@@ -108,10 +108,10 @@ impl Journal {
         format!("{}:/usr/bin:/bin", self.folder.join("bin").display())
     }
 
-    /// A program that notes its process id and becomes `binary`.
-    pub(crate) fn launcher(&self, binary: &str) -> Command {
+    /// A program that notes its process id and becomes the one of `words`.
+    pub(crate) fn launcher(&self, words: &[String]) -> Command {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", r#"echo $$ >"$0"; exec "$@""#]).arg(self.folder.join("pid")).arg(binary);
+        command.args(["-c", r#"echo $$ >"$0"; exec "$@""#]).arg(self.folder.join("pid")).args(words);
         command
     }
 

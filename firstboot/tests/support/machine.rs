@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::backend::App;
 use super::checks::CONFIG;
 use super::engine::Engine;
+use super::guest;
 use super::http::{Answer, Server};
 use super::journal::Journal;
 use super::provider::{self, Provider};
@@ -188,11 +189,15 @@ impl Machine {
 
     /// The binary with this machine as its world, not yet started.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        self.command_as(env!("CARGO_BIN_EXE_echora-firstboot"), words)
+        self.command_by(&guest::words(), words)
     }
 
     /// The same under another name.
     pub(crate) fn command_as(&self, binary: &str, words: &[&str]) -> Command {
+        self.command_by(&[binary.to_owned()], words)
+    }
+
+    fn command_by(&self, binary: &[String], words: &[&str]) -> Command {
         let mut command = self.journal.launcher(binary);
         command.args(words).arg("--root").arg(self.root.path());
         command.args(["--metadata", &self.provider.server.base, "--backend", &self.backend.base]);
