@@ -7,6 +7,7 @@ pub mod boot;
 pub mod climb;
 pub mod doctor;
 pub mod domain;
+pub mod form;
 pub mod login;
 pub mod ready;
 pub mod settings;

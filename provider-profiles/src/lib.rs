@@ -23,8 +23,8 @@ pub use catalog::{Catalog, Entry, UnknownProvider};
 pub use fixture::{ConfigDrive, Exchange, Fixture, Instance, Reply, Setting};
 #[cfg(feature = "catalog")]
 pub use profile::{
-    AccountSetting, Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Credential, Datasource, Dmi,
-    Doc, Identity, KeyDelivery, Packer, Plugin, Profile, Token,
+    AccountSetting, Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Credential, Datasource,
+    DeploymentScript, Dmi, Doc, Form, Identity, KeyDelivery, Packer, Plugin, Profile, Token,
 };
 #[cfg(feature = "catalog")]
 pub use simulator::{

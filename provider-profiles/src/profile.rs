@@ -29,6 +29,9 @@ pub struct Profile {
     pub inputs: Vec<InputSource>,
     /// Sources of the facts on inputs.
     pub inputs_docs: Vec<Doc>,
+    /// The script whose environment the settings come in, where `inputs` names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_script: Option<DeploymentScript>,
     /// What a buyer sees of the machine's consoles.
     pub consoles: Consoles,
     /// How the provider starts a machine.
@@ -66,6 +69,11 @@ impl Profile {
         ensure!(
             !self.metadata.fields.instance_id.is_empty(),
             "key `metadata.fields.instance_id`: no place given"
+        );
+        let reads_environment = |source: &InputSource| matches!(source, InputSource::Environment { .. });
+        ensure!(
+            self.deployment_script.is_none() || self.inputs.iter().any(reads_environment),
+            "key `deployment_script`: no way in `inputs` of the kind \"environment\" would read its form"
         );
         for (field, place) in self.metadata.fields.places() {
             ensure!(
@@ -245,6 +253,28 @@ impl Architecture {
             Self::Aarch64 => "aarch64",
         }
     }
+}
+
+/// A script that the provider runs on a new machine, with a form for the buyer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentScript {
+    /// What the provider calls it; also the file's name.
+    pub name: String,
+    /// How it declares the fields of its form.
+    pub form: Form,
+    /// The longest script that is taken, in bytes.
+    pub limit_bytes: usize,
+    /// Where that was read.
+    pub doc: Doc,
+}
+
+/// How a deployment script declares the fields of its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Tags `<UDF name="..." label="..." />` in comments; a field's name in upper case is its variable.
+    Udf,
 }
 
 /// What a buyer sees of the machine's consoles.
