@@ -28,6 +28,7 @@ programs() {
 		gpg gpg
 		grub-mkimage grub-common
 		ip iproute2
+		jq jq
 		make make
 		mkfs.btrfs btrfs-progs
 		mmdebstrap mmdebstrap

@@ -65,6 +65,8 @@ fn describe(profile: &Profile) -> Value {
         "plugin": profile.packer.plugin,
         "builder": profile.packer.builder,
         "token_environment": profile.packer.token.environment,
+        "token_holds": profile.packer.token.holds,
+        "account": profile.packer.account,
         "region": profile.packer.region,
         "bases": profile.bases,
         "consoles": profile.consoles.devices,

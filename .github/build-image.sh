@@ -1,0 +1,20 @@
+#!/bin/sh
+# Builds one image in an account: hands the credential SECRET over as the variable TOKEN, or as the path of a file with it where the
+# provider HOLDS a key-file, and the ACCOUNT's settings out of VARIABLES, a JSON object.
+set -eu
+umask 077
+
+if [ "$HOLDS" = key-file ] && [ -n "$SECRET" ]; then
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	printf '%s\n' "$SECRET" >"$folder/key"
+	SECRET=$folder/key
+fi
+export "$TOKEN=$SECRET"
+for name in $ACCOUNT; do
+	value=$(printf '%s' "$VARIABLES" | jq -r --arg name "$name" '.[$name] // ""')
+	export "$name=$value"
+done
+# The plugin needs none of them by these names.
+unset SECRET VARIABLES
+target/release/echora-images build "$PROVIDER" --arch "$ARCHITECTURE" --images "$IMAGES" --frontend "$FRONTEND" --out "$OUT"
