@@ -1,5 +1,6 @@
 //! From a provider's profile to the files that are made of it. Nothing here reads or writes files.
 
+mod accounts;
 mod arguments;
 mod hcl;
 mod script;
@@ -12,7 +13,8 @@ use anyhow::{Context, Result};
 use provider_profiles::Profile;
 
 pub use self::hcl::format;
-pub use table::{MARKER_END, MARKER_START, readme_table, replace_table};
+pub use accounts::accounts;
+pub use table::{MARKER_END, MARKER_START, readme_table, replace_generated};
 pub use template::{PAYLOAD_IN_MACHINE, null_source};
 
 /// First line of every generated file.

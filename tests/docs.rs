@@ -48,8 +48,8 @@ fn commands_run() {
 
 #[test]
 fn commands_with_machines_are_commands_of_the_tool() {
-    let commands = commands("sh vm");
-    assert!(commands.len() >= 3, "{commands:?}");
+    let commands = [commands("sh vm"), commands("sh account")].concat();
+    assert!(commands.len() >= 5, "{commands:?}");
     for (file, command) in commands {
         // Its words up to the first value, with --help in place of the work.
         let words: Vec<&str> = command.split_whitespace().collect();

@@ -119,6 +119,17 @@ fn the_matrix_has_every_provider_with_every_processor() {
         assert_eq!(job["holds"], serde_json::to_value(packer.token.holds).unwrap());
         assert_eq!(job["account"], serde_json::to_value(account).unwrap());
     }
+    let workflow = fs::read_to_string(root().join(".github/workflows/images.yml")).unwrap();
+    let names = workflow.split("{{").skip(1).flat_map(|rest| {
+        let expression = rest.split("}}").next().unwrap();
+        expression
+            .split(" matrix.")
+            .skip(1)
+            .chain(expression.split(['[', '(']).filter_map(|part| part.strip_prefix("matrix.")))
+    });
+    let names: BTreeSet<_> =
+        names.map(|name| name.split(|c: char| !c.is_ascii_lowercase()).next().unwrap()).collect();
+    assert_eq!(names, all[0].as_object().unwrap().keys().map(String::as_str).collect());
     let ids: Vec<_> = catalog.ids().take(2).collect();
     let chosen: BTreeSet<_> =
         jobs(&ids.join("  ")).iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect();

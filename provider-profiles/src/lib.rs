@@ -11,6 +11,8 @@ mod catalog;
 #[cfg(feature = "catalog")]
 mod fixture;
 #[cfg(feature = "catalog")]
+mod maintainer;
+#[cfg(feature = "catalog")]
 mod profile;
 #[cfg(feature = "catalog")]
 mod simulator;
@@ -21,6 +23,8 @@ pub use plan::{Condition, Document, Fields, Format, GuestPlan, InputSource, Meta
 pub use catalog::{Catalog, Entry, UnknownProvider};
 #[cfg(feature = "catalog")]
 pub use fixture::{ConfigDrive, Exchange, Fixture, Instance, Reply, Setting};
+#[cfg(feature = "catalog")]
+pub use maintainer::Maintainer;
 #[cfg(feature = "catalog")]
 pub use profile::{
     AccountSetting, Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Credential, Datasource,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::maintainer::Maintainer;
 use crate::plan::{GuestPlan, InputSource, Metadata};
 
 /// Every fact of one provider.
@@ -19,6 +20,8 @@ pub struct Profile {
     pub identity: Identity,
     /// The Packer plugin and its source block.
     pub packer: Packer,
+    /// The account that images are built in.
+    pub maintainer: Maintainer,
     /// Base images with the plan to build on; the first of an architecture is its default.
     pub bases: Vec<Base>,
     /// The metadata service, for the guest.

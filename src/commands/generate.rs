@@ -47,11 +47,11 @@ impl Generate {
         } else {
             self.providers.iter().map(|id| catalog.find(id)).collect::<Result<_, _>>()?
         };
-        let (out, readme) = match &self.out {
+        let (out, project) = match &self.out {
             Some(out) => (out.clone(), None),
             None => {
                 let project = Project::find()?;
-                (project.path(OUT), Some(project.path("README.md")))
+                (project.path(OUT), Some(project))
             }
         };
         let mut wanted = BTreeMap::new();
@@ -64,10 +64,16 @@ impl Generate {
                 wanted.insert(stray, None);
             }
         }
-        if let Some(readme) = readme {
-            let text =
-                fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
-            wanted.insert(readme, Some(render::replace_table(&text, &render::readme_table(&catalog))?));
+        if let Some(project) = project {
+            for (file, generated) in [
+                ("README.md", render::readme_table(&catalog)),
+                ("docs/providers.md", render::accounts(&catalog)),
+            ] {
+                let path = project.path(file);
+                let text =
+                    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                wanted.insert(path, Some(render::replace_generated(file, &text, &generated)?));
+            }
         }
         let stale: Vec<_> =
             wanted.iter().filter(|(path, text)| fs::read_to_string(path).ok() != **text).collect();

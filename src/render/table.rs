@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use provider_profiles::{Catalog, Datasource, KeyDelivery, Profile};
 
-/// Line before the table.
+/// Line before what is generated.
 pub const MARKER_START: &str = "<!-- providers -->";
-/// Line after the table.
+/// Line after what is generated.
 pub const MARKER_END: &str = "<!-- /providers -->";
 
 /// The table in Markdown.
@@ -45,11 +45,10 @@ fn row(profile: &Profile) -> String {
     )
 }
 
-/// `text` with what stands between the markers replaced.
-pub fn replace_table(text: &str, table: &str) -> Result<String> {
-    let (head, rest) =
-        text.split_once(MARKER_START).with_context(|| format!("README.md has no line {MARKER_START}"))?;
-    let (_, tail) =
-        rest.split_once(MARKER_END).with_context(|| format!("README.md has no line {MARKER_END}"))?;
-    Ok(format!("{head}{MARKER_START}\n{table}{MARKER_END}{tail}"))
+/// `text`, the content of `file`, with what stands between the markers replaced.
+pub fn replace_generated(file: &str, text: &str, generated: &str) -> Result<String> {
+    let missing = |marker: &str| format!("{file} has no line {marker}");
+    let (head, rest) = text.split_once(MARKER_START).with_context(|| missing(MARKER_START))?;
+    let (_, tail) = rest.split_once(MARKER_END).with_context(|| missing(MARKER_END))?;
+    Ok(format!("{head}{MARKER_START}\n{generated}{MARKER_END}{tail}"))
 }
