@@ -56,8 +56,9 @@ fn commands_with_machines_are_commands_of_the_tool() {
         assert_eq!(words[0], "echora-images", "{file}: {command}");
         let help = run(&[words[1], "--help"]);
         let known = String::from_utf8_lossy(&help.stdout).into_owned();
+        let known = known.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         for option in words.iter().filter(|word| word.starts_with("--")) {
-            assert!(known.contains(option), "{file}: {command}: {option}");
+            assert!(known.clone().any(|word| word == *option), "{file}: {command}: {option}");
         }
     }
 }

@@ -256,6 +256,15 @@ impl Architecture {
             Self::Aarch64 => "aarch64",
         }
     }
+
+    /// Its name in container images.
+    #[must_use]
+    pub fn image_name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
+        }
+    }
 }
 
 /// A script that the provider runs on a new machine, with a form for the buyer.

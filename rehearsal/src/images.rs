@@ -16,7 +16,7 @@ use crate::process::run;
 use crate::tools::Tool;
 use archive::Config;
 
-pub use set::{ImageSource, read_set, tag, write_payload};
+pub use set::{ImageSource, check_architecture, read_set, tag, write_payload};
 
 const SUITE: &str = "trixie";
 const PACKAGES: &str = include_str!("../images/postgres/packages");

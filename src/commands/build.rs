@@ -168,6 +168,7 @@ fn write_payload(
         frontend: &build.frontend(project),
         provider_toml: &files["provider.toml"],
     };
+    images::check_architecture(images, base.architecture.image_name())?;
     payload::assemble(payload, &parts)?;
     images::write_payload(images, payload)
 }

@@ -75,21 +75,39 @@ pub(super) fn write(tree: &Path, config: &Config, tag: &str, to: &Path) -> Resul
 
 /// The id of the image in an archive, after the name of its configuration.
 pub(super) fn id_of(archive: &Path) -> Result<String> {
+    let config = config_of(archive)?;
+    let digest = config.trim_start_matches("blobs/sha256/").trim_end_matches(".json");
+    Ok(format!("sha256:{digest}"))
+}
+
+/// The processor that the image in an archive is for, by its name in images: `amd64`, `arm64`.
+pub(super) fn architecture_of(archive: &Path) -> Result<String> {
+    let config = json_in(archive, &config_of(archive)?)?;
+    Ok(config["architecture"]
+        .as_str()
+        .context("the image does not say which processor it is for")?
+        .to_owned())
+}
+
+/// The name of the configuration in an archive.
+fn config_of(archive: &Path) -> Result<String> {
+    let manifest = json_in(archive, "manifest.json").context("it is not what `docker save` writes")?;
+    let config = manifest[0]["Config"].as_str().context("the image's manifest names no configuration")?;
+    Ok(config.to_owned())
+}
+
+/// A document in an archive.
+fn json_in(archive: &Path, name: &str) -> Result<serde_json::Value> {
     let file = File::open(archive).with_context(|| format!("cannot read {}", archive.display()))?;
     for entry in Archive::new(file).entries().context("the image is no tar file")? {
         let mut entry = entry.context("the image is damaged")?;
-        if entry.path().context("the image is damaged")?.as_os_str() == "manifest.json" {
+        if entry.path().context("the image is damaged")?.as_os_str() == name {
             let mut text = String::new();
-            entry.read_to_string(&mut text).context("the image's manifest is damaged")?;
-            let manifest: serde_json::Value =
-                serde_json::from_str(&text).context("the image's manifest is damaged")?;
-            let config =
-                manifest[0]["Config"].as_str().context("the image's manifest names no configuration")?;
-            let digest = config.trim_start_matches("blobs/sha256/").trim_end_matches(".json");
-            return Ok(format!("sha256:{digest}"));
+            entry.read_to_string(&mut text).with_context(|| format!("{name} in the image is damaged"))?;
+            return serde_json::from_str(&text).with_context(|| format!("{name} in the image is damaged"));
         }
     }
-    anyhow::bail!("{} is not what `docker save` writes: it has no manifest.json", archive.display())
+    anyhow::bail!("{} has no {name}", archive.display())
 }
 
 /// Unpacks the layer of an image.
@@ -202,6 +220,9 @@ mod tests {
         let one = tree("one", "same");
         assert_eq!(one, tree("two", "same"));
         assert_ne!(one, tree("three", "other"));
+        let archive = work.path().join("one.tar");
+        let here = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+        assert_eq!((id_of(&archive).unwrap(), architecture_of(&archive).unwrap()), (one, here.to_owned()));
         let out = work.path().join("out");
         unpack(&work.path().join("one.tar"), &out).unwrap();
         assert_eq!(fs::read_to_string(out.join("etc/link")).unwrap(), "same");

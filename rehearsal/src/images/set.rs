@@ -61,6 +61,23 @@ pub fn read_set(file: &Path) -> Result<Vec<ImageSource>> {
     }
 }
 
+/// Refuses archives for another processor than `architecture`, which is named as in images. Of a reference the machine's
+/// engine takes the part that fits, or fails.
+pub fn check_architecture(images: &[ImageSource], architecture: &str) -> Result<()> {
+    for image in images {
+        let ImageSource::Archive(image) = image else { continue };
+        let found = super::archive::architecture_of(&image.archive)?;
+        if found != architecture {
+            bail!(
+                "[{}] {} is for {found}, the machine is {architecture}",
+                image.name,
+                image.archive.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Puts archives and `images.json` into the payload.
 pub fn write_payload(images: &[ImageSource], payload: &Path) -> Result<()> {
     let folder = payload.join("images");
@@ -114,6 +131,32 @@ pub fn tag(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_archive_for_another_processor_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("backend.tar");
+        let mut tar = tar::Builder::new(fs::File::create(&archive).unwrap());
+        let manifest = r#"[{"Config": "blobs/sha256/ab12", "Layers": []}]"#;
+        for (name, text) in
+            [("blobs/sha256/ab12", r#"{"architecture": "arm64"}"#), ("manifest.json", manifest)]
+        {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            tar.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        tar.finish().unwrap();
+        let id = super::super::archive::id_of(&archive).unwrap();
+        assert_eq!(id, "sha256:ab12");
+        let image = Image { name: "backend".into(), archive, id, reused: true };
+        let images = [ImageSource::Archive(image)];
+        check_architecture(&images, "arm64").unwrap();
+        let error = check_architecture(&images, "amd64").unwrap_err().to_string();
+        assert!(
+            error.contains("[backend]") && error.contains("is for arm64, the machine is amd64"),
+            "{error}"
+        );
+    }
 
     fn read(text: &str) -> Result<Vec<ImageSource>> {
         let file = tempfile::NamedTempFile::new().unwrap();
