@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use echora_rehearsal::cache::Cache;
-use echora_rehearsal::tools;
+use echora_rehearsal::{plugins, tools};
 use provider_profiles::{Catalog, Credential, Entry};
 use support::{root, stderr, stdout};
 use tempfile::TempDir;
@@ -25,17 +25,12 @@ impl Packer {
         let cache = Cache::user().unwrap();
         let program = tools::obtain(&cache, root(), "packer").await.expect("packer can be had").path;
         let packer = Self { program, home: tempfile::tempdir().unwrap() };
-        let pins: toml::Table =
-            toml::from_str(&fs::read_to_string(root().join("tools/tools.toml")).unwrap()).unwrap();
         for entry in Catalog::embedded().unwrap().iter() {
             let plugin = &entry.profile.packer.plugin;
-            let name = format!("packer-plugin-{}", plugin.name);
-            if pins.contains_key(&name) {
-                let tool = tools::obtain(&cache, root(), &name).await.expect("a pinned plugin can be had");
-                let path = tool.path.into_os_string();
-                let words = ["plugins", "install", "--path"].map(OsStr::new);
-                let output = packer.command(&words).arg(path).arg(&plugin.source).output().unwrap();
-                assert!(output.status.success(), "{name}: {}{}", stdout(&output), stderr(&output));
+            if let Some(tool) =
+                plugins::pinned(&cache, root(), plugin).await.expect("a pinned plugin can be had")
+            {
+                plugins::install(&packer.program, plugin, &tool.path, &packer.plugins()).await.unwrap();
             }
         }
         packer
@@ -44,8 +39,12 @@ impl Packer {
     fn command(&self, arguments: &[&OsStr]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).env("CHECKPOINT_DISABLE", "1").env("HOME", self.home.path());
-        command.env("PACKER_PLUGIN_PATH", self.home.path().join("plugins"));
+        command.env("PACKER_PLUGIN_PATH", self.plugins());
         command
+    }
+
+    fn plugins(&self) -> PathBuf {
+        self.home.path().join("plugins")
     }
 
     /// The same, with the plugins that this machine's user has.
