@@ -10,7 +10,7 @@ use crate::support::guest;
 
 /// Cut off at every call or at random, one boot is a hundred: what is sure of one processor's binary is sure of the other's.
 const LONG: [&str; 3] = ["kills", "cut_off", "killed"];
-/// Ten times what they take.
+/// Far more than they take on a busy machine.
 const FOR_EVER: Duration = Duration::from_secs(300);
 
 #[test]
