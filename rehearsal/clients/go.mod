@@ -5,6 +5,7 @@ go 1.24
 require (
 	github.com/digitalocean/godo v1.150.0
 	github.com/hetznercloud/hcloud-go/v2 v2.20.0
+	github.com/vultr/govultr/v3 v3.20.0
 	golang.org/x/oauth2 v0.24.0
 )
 
