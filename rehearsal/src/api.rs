@@ -5,6 +5,7 @@ mod check;
 mod clock;
 mod control;
 mod fault;
+mod filter;
 mod hypervisor;
 mod ledger;
 mod list;
@@ -12,6 +13,7 @@ mod rate;
 mod request;
 mod route;
 mod run;
+mod scope;
 mod selector;
 mod service;
 mod text;
@@ -50,7 +52,7 @@ pub use tls::Tls;
 const LARGEST_REQUEST: usize = 1024 * 1024;
 
 /// A token that the API takes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// Its text.
@@ -58,6 +60,9 @@ pub struct Token {
     /// Whether it may only look.
     #[serde(default)]
     pub read_only: bool,
+    /// What it is good for, where tokens have scopes (`images:read_write`); for everything when empty.
+    #[serde(default)]
+    pub scopes: Vec<String>,
 }
 
 /// How a simulator is to play.
@@ -202,12 +207,13 @@ async fn answer(State(service): State<Weak<Service>>, request: Request<Body>) ->
         return gone.body(Body::empty()).unwrap_or_default();
     };
     let (head, body) = request.into_parts();
-    let authorization = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = |name: &str| head.headers.get(name)?.to_str().ok().map(str::to_owned);
     let request = service::Request {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
-        authorization: authorization.map(str::to_owned),
+        authorization: header(header::AUTHORIZATION.as_str()),
+        filter: service.simulator.pages.filter.as_deref().and_then(header),
         body: to_bytes(body, LARGEST_REQUEST).await.unwrap_or_default().to_vec(),
     };
     let reply = service.answer(&request);

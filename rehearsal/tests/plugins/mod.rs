@@ -95,7 +95,7 @@ impl Rig {
     pub(crate) async fn simulator(&self) -> Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let tokens = vec![Token { value: TOKEN.into(), read_only: false }];
+        let tokens = vec![Token { value: TOKEN.into(), ..Token::default() }];
         let options = Options { tokens, speed: 1000.0, requests: None };
         Api::serve(self.simulator.clone(), listener, &url, &options, Arc::new(Nothing)).unwrap()
     }
