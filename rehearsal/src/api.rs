@@ -7,6 +7,7 @@ mod control;
 mod fault;
 mod filter;
 mod hypervisor;
+mod inside;
 mod ledger;
 mod list;
 mod rate;
@@ -45,6 +46,7 @@ use world::World;
 pub use control::Control;
 pub use fault::{Calls, Fault};
 pub use hypervisor::{Deed, Doing, Done, Hypervisor, Nothing, Order};
+pub use inside::Inside;
 pub use ledger::{Asked, Ledger, Line};
 pub use tls::Tls;
 

@@ -39,6 +39,8 @@ const BRIDGE: &str = "cloud0";
 /// Name of the tap device for the machine.
 pub const TAP: &str = "machine0";
 const PREFIX: &str = "echora-";
+/// Files that `ip netns exec` shows in place of those in `/etc`, by namespace.
+const SETTINGS: &str = "/etc/netns";
 const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -87,6 +89,16 @@ impl Network {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace.name]).arg(program.as_ref());
         command
+    }
+
+    /// Lets host names lead to the gateway for commands that run inside, which `ip netns exec` shows another
+    /// `/etc/hosts`.
+    pub fn name(&self, hosts: &[&str]) -> Result<()> {
+        let folder = self.namespace.settings();
+        let lines: String = hosts.iter().map(|host| format!("{GATEWAY_V4} {host}\n")).collect();
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n{lines}")))
+            .with_context(|| format!("cannot write {}/hosts", folder.display()))
     }
 
     /// A socket that listens inside.
@@ -234,6 +246,10 @@ impl Namespace {
     fn path(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.name)
     }
+
+    fn settings(&self) -> PathBuf {
+        Path::new(SETTINGS).join(&self.name)
+    }
 }
 
 impl Drop for Namespace {
@@ -244,6 +260,8 @@ impl Drop for Namespace {
 
 /// Bridge and tap go with their namespace.
 fn remove(name: &str) {
+    // Most have none.
+    let _ = std::fs::remove_dir_all(Path::new(SETTINGS).join(name));
     // It may never have come about, and nobody is left to tell; `sweep` tries again next time.
     let _ = std::process::Command::new("ip").args(["netns", "delete", name]).stderr(Stdio::null()).status();
 }
