@@ -4,6 +4,7 @@ package linode
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -226,4 +227,29 @@ func TestAnInstanceComesFromAnImageThatCanBeInSeveralRegions(t *testing.T) {
 	}
 	_, err = c.ReplicateImage(ctx, image.ID, linodego.ImageReplicateOptions{Regions: []string{"mars"}})
 	refused(t, err, http.StatusBadRequest, "[regions] regions is not valid")
+}
+
+func TestWhatIsTakenAwayOnTheWayIsNotMissed(t *testing.T) {
+	s, c := start(t, sim.Options{})
+	finished := func(instance int, action linodego.EventAction) {
+		s.Until("the event is over", func() bool {
+			filter := fmt.Sprintf(`{"action": %q, "entity.id": %d}`, action, instance)
+			events := must[[]linodego.Event](t)(c.ListEvents(ctx, linodego.NewListOptions(1, filter)))
+			return len(events) == 1 && events[0].Status == linodego.EventFinished
+		})
+	}
+	made := must[*linodego.Instance](t)(c.CreateInstance(ctx, order("echora-1")))
+	done(t, c.DeleteInstance(ctx, made.ID))
+	finished(made.ID, linodego.ActionLinodeCreate)
+	made = rent(t, c, order("echora-2"))
+	image := must[*linodego.Image](t)(c.CreateImage(ctx, linodego.ImageCreateOptions{DiskID: imaged(t, c, made.ID).ID, Label: "image"}))
+	if len(image.Regions) != 1 || image.Regions[0].Status != linodego.ImageRegionStatusCreating {
+		t.Errorf("on its way it is in %+v", image.Regions)
+	}
+	done(t, c.DeleteInstance(ctx, made.ID))
+	finished(made.ID, linodego.ActionDiskImagize)
+	there := must[*linodego.Image](t)(c.GetImage(ctx, image.ID))
+	if there.Status != linodego.ImageStatusAvailable || there.Regions[0].Region != "us-ord" || there.Regions[0].Status != linodego.ImageRegionStatusAvailable {
+		t.Errorf("it is %+v", there)
+	}
 }

@@ -140,9 +140,12 @@ func TestBurstsOfErrorsAreSurvivedAndOthersTold(t *testing.T) {
 func TestAClientThatWaitsGetsThroughTheLimit(t *testing.T) {
 	// Its window of two minutes is over within half a second; the client is told to wait a whole one.
 	s, c := start(t, sim.Options{Requests: 2, Speed: 240})
-	told := http.Header{}
+	told, wait := http.Header{}, ""
 	c.OnAfterResponse(func(response *linodego.Response) error {
 		told = response.Header()
+		if response.StatusCode() == http.StatusTooManyRequests {
+			wait = told.Get("Retry-After")
+		}
 		return nil
 	})
 	must[*linodego.Account](t)(c.GetAccount(ctx))
@@ -153,6 +156,9 @@ func TestAClientThatWaitsGetsThroughTheLimit(t *testing.T) {
 		must[*linodego.Account](t)(c.GetAccount(ctx))
 		return s.Answered(http.StatusTooManyRequests) > 0
 	})
+	if wait != "1" {
+		t.Errorf("it was told to wait for %q seconds", wait)
+	}
 }
 
 func TestAReplyThatIsCutIsAnErrorAlthoughTheInstanceWasMade(t *testing.T) {
