@@ -13,10 +13,10 @@ use anyhow::{Context, Result};
 use provider_profiles::Entry;
 use tokio::sync::watch;
 
-use crate::api::{Deed, Doing, Hypervisor};
+use crate::api::{Deed, Doing, Done, Hypervisor};
 use crate::machine::{Accelerator, Machine};
 use crate::metadata::{Metadata, lock};
-use crate::network::Network;
+use crate::network::{MACHINE_V4, MACHINE_V6, Network};
 
 /// What a host has to offer.
 #[derive(Debug, Clone)]
@@ -37,6 +37,13 @@ pub struct Site {
     pub memory: u32,
     /// How long it may take from power-on until its SSH port answers.
     pub patience: Duration,
+}
+
+impl Site {
+    /// The addresses of its machine.
+    fn promise() -> Done {
+        Done { ipv4: MACHINE_V4.to_string(), ipv6: MACHINE_V6.to_string(), gigabytes: 0.0 }
+    }
 }
 
 /// A host; dropping it ends its machine and removes the snapshots that nobody took.
@@ -136,5 +143,9 @@ impl Hypervisor for Side {
     fn begin(&self, deed: Deed) -> Doing {
         let shared = Arc::clone(&self.0);
         Box::pin(async move { shared.carry_out(deed).await })
+    }
+
+    fn promise(&self) -> Done {
+        Site::promise()
     }
 }

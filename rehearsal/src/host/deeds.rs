@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Rented, Shared};
+use super::{Rented, Shared, Site};
 use crate::api::{Deed, Done, Order};
 use crate::machine::{Machine, POWER_DOWN, Spec};
 use crate::metadata::{Metadata, lock, setting_for};
-use crate::network::{MACHINE_V4, MACHINE_V6};
+use crate::network::MACHINE_V4;
 
 /// Between two looks at a machine that is waited for.
 const LOOK: Duration = Duration::from_millis(500);
@@ -88,7 +88,6 @@ impl Shared {
     async fn come_up(&self, id: &str) -> Result<Done> {
         let door = SocketAddr::from((MACHINE_V4, SSH));
         let end = Instant::now() + self.site.patience;
-        let done = Done { ipv4: MACHINE_V4.to_string(), ipv6: MACHINE_V6.to_string(), gigabytes: 0.0 };
         while self.site.network.handle().connect(door).await.is_err() {
             let late = Instant::now() > end;
             let looked_at = self.with(id, |machine| {
@@ -107,7 +106,7 @@ impl Shared {
             }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(done)
+        Ok(Site::promise())
     }
 
     async fn shut_down(&self, id: &str) -> Result<Done> {

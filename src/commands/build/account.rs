@@ -21,6 +21,8 @@ use crate::ui::{Mode, Ui};
 const STEPS: usize = 2;
 const INIT: Duration = Duration::from_secs(600);
 const PACKER: Duration = Duration::from_secs(3 * 3600);
+/// How long Packer may take to remove what it made.
+const GRACE: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(
     build: &Build,
@@ -61,6 +63,8 @@ pub(super) async fn run(
         template: &template,
         variables: &variables,
         home: None,
+        environment: &[],
+        grace: Some(GRACE),
         deadline: PACKER,
     };
     run.run(&ui, &step).await.with_context(|| format!("the build failed; its log is {}", log.display()))?;
@@ -81,6 +85,7 @@ pub(super) async fn run(
         },
         images: super::image_records(&images),
         snapshot: Snapshot::Account { id },
+        account: None,
         packages: super::read_packages(&packages)?,
         steps: ui.times(),
     };
@@ -114,7 +119,7 @@ fn given(build: &Build, entry: &Entry) -> Result<Vec<ImageSource>> {
 }
 
 /// The id of what the last build of a manifest made.
-fn artifact(manifest: &str) -> Result<String> {
+pub(super) fn artifact(manifest: &str) -> Result<String> {
     let manifest: Value = serde_json::from_str(manifest).context("Packer's manifest is damaged")?;
     let build = manifest["builds"].as_array().and_then(|builds| builds.last());
     build

@@ -12,8 +12,6 @@ use tokio::process::Command;
 use crate::error::{Exit, Fault};
 use crate::ui::{Step, Ui};
 
-/// How long Packer may take to remove what it made in an account.
-const ACCOUNT_GRACE: Duration = Duration::from_secs(300);
 /// How many lines of Packer's output an error carries.
 const TAIL: usize = 20;
 
@@ -30,6 +28,10 @@ pub(super) struct PackerRun<'a> {
     pub variables: &'a Path,
     /// Folder for Packer's own state in place of the user's.
     pub home: Option<&'a Path>,
+    /// Further variables of its environment.
+    pub environment: &'a [(String, String)],
+    /// How long it may take to remove what it made in an account, when it has to end early; none if it makes nothing.
+    pub grace: Option<Duration>,
     /// The longest that the whole build may take.
     pub deadline: Duration,
 }
@@ -39,9 +41,8 @@ impl PackerRun<'_> {
     pub(super) async fn run(&self, ui: &Ui, step: &Step) -> Result<Vec<(String, f64)>> {
         let mut command = self.command();
         let mut job = Job::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), "packer build")?;
-        if self.home.is_none() {
-            // It has machines of the account to remove before it may end.
-            job = job.gently(ACCOUNT_GRACE);
+        if let Some(grace) = self.grace {
+            job = job.gently(grace);
         }
         let out = job.child().stdout.take().context("packer has no output")?;
         let err = job.child().stderr.take().context("packer has no error output")?;
@@ -82,6 +83,7 @@ impl PackerRun<'_> {
         if let Some(home) = self.home {
             command.env("PACKER_CONFIG_DIR", home).env("PACKER_CACHE_DIR", home);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }

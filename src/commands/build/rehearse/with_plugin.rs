@@ -1,0 +1,80 @@
+//! Depth `api`: Packer runs the generated template as it is, with the provider's own plugin, which talks to the played
+//! API; what it orders there are local machines.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use echora_rehearsal::api::{Api, Options, Token};
+use echora_rehearsal::depth::Real;
+use echora_rehearsal::host::{Host, Site};
+use echora_rehearsal::machine::Accelerator;
+use echora_rehearsal::mirror::{self, Mirror};
+use echora_rehearsal::network::Network;
+
+use super::SNAPSHOT;
+use super::leftovers::only_snapshot;
+use super::task::{Built, CPUS, Call, MEMORY, Task, seconds};
+use crate::commands::build::account::artifact;
+
+/// How many of the provider's seconds go by in one of ours: its waits are not what is rehearsed, their order is.
+const SPEED: f64 = 20.0;
+/// How long the plugin may take to give back what it ordered, when the build has to end early.
+const GRACE: Duration = Duration::from_secs(60);
+/// The token of an account that exists nowhere else.
+const TOKEN: &str = "rehearsal";
+
+impl Task<'_> {
+    pub(super) async fn with_plugin(&self, real: &Real) -> Result<Built> {
+        let (entry, ui) = (self.work.entry, self.work.ui);
+        let step = ui.step("machine", "starting the provider's API");
+        let accelerator = Accelerator::detect(self.work.cache, &self.disk).await?;
+        let network = Arc::new(Network::create(&mirror::HOSTS).await?);
+        let mirror = Mirror::serve(&network, self.work.cache).await?;
+        let host = Host::new(Site {
+            entry: entry.clone(),
+            network: Arc::clone(&network),
+            base: self.disk.clone(),
+            snapshots: self.work.folder.to_owned(),
+            accelerator,
+            cpus: CPUS,
+            memory: MEMORY,
+            patience: Duration::from_secs(self.work.build.ssh_timeout),
+        });
+        // The machine itself cannot reach it there, as in the field.
+        let listener = network.listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let url = format!("http://{}", listener.local_addr().context("the API has no address")?);
+        let token = Token { value: TOKEN.into(), read_only: false };
+        let options = Options { tokens: vec![token], speed: SPEED, requests: None };
+        let api = Api::serve(real.simulator.clone(), listener, &url, &options, host.hypervisor())?;
+        step.done(accelerator.name());
+
+        let step = ui.step("packer", "building with Packer and the provider's plugin");
+        let mut environment = api.environment()?;
+        environment.push(("PACKER_PLUGIN_PATH".into(), real.plugin.folder.display().to_string()));
+        // A proxy of the user's is out of reach where Packer runs.
+        environment.push(("NO_PROXY".into(), "*".into()));
+        let call = Call { environment, grace: Some(GRACE), ..Call::default() };
+        let built = tokio::select! {
+            parts = self.packer(&network, call, &step) => parts,
+            // The plugin would wait on for a machine that never comes.
+            why = host.broken() => Err(why),
+        };
+        for asked in api.ledger().asked {
+            ui.log(&format!("api: {} {} {}", asked.method, asked.path, asked.status));
+        }
+        step.done(&format!("{}; {}", seconds(&built?), mirror.summary()));
+
+        let step = ui.step("snapshot", "checking what is left in the account");
+        let ledger = api.ledger();
+        for stray in ledger.strays() {
+            ui.say(&format!("the played API does not know: {stray}"));
+        }
+        let manifest = fs::read_to_string(self.manifest()).context("Packer wrote no manifest")?;
+        let (snapshot, account) = only_snapshot(&ledger, &artifact(&manifest)?)?;
+        host.take(&snapshot, &self.work.folder.join(SNAPSHOT))?;
+        Ok(Built { step, account: Some(account) })
+    }
+}
