@@ -38,3 +38,22 @@ impl Note {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use provider_profiles::Catalog;
+
+    use super::*;
+
+    #[test]
+    fn a_fall_back_names_its_depth_and_its_reason() {
+        let catalog = Catalog::embedded().unwrap();
+        let entry = catalog.iter().next().unwrap();
+        let note = Note::of(&Depth::Machine("the plugin is nowhere".into()), entry);
+        assert_eq!(note.depth, record::Depth::Machine);
+        assert!(note.text.starts_with("depth machine: ") && note.text.ends_with(": the plugin is nowhere"));
+        assert!(
+            note.plugin.starts_with("none: ") && note.plugin.contains(&entry.profile.packer.plugin.source)
+        );
+    }
+}

@@ -62,16 +62,16 @@ impl Task<'_> {
             // The plugin would wait on for a machine that never comes.
             why = host.broken() => Err(why),
         };
-        for asked in api.ledger().asked {
+        let ledger = api.ledger();
+        for asked in &ledger.asked {
             ui.log(&format!("api: {} {} {}", asked.method, asked.path, asked.status));
+        }
+        for stray in ledger.strays() {
+            ui.say(&format!("noted by the played API: {stray}"));
         }
         step.done(&format!("{}; {}", seconds(&built?), mirror.summary()));
 
         let step = ui.step("snapshot", "checking what is left in the account");
-        let ledger = api.ledger();
-        for stray in ledger.strays() {
-            ui.say(&format!("the played API does not know: {stray}"));
-        }
         let manifest = fs::read_to_string(self.manifest()).context("Packer wrote no manifest")?;
         let (snapshot, account) = only_snapshot(&ledger, &artifact(&manifest)?)?;
         host.take(&snapshot, &self.work.folder.join(SNAPSHOT))?;
