@@ -97,6 +97,7 @@ async fn a_machine_that_never_answers_fails_with_its_console() {
         for part in [&depth, "within 4 s", "the console's last lines", "build.log"] {
             assert!(text.contains(part), "{kind:?}: {part} is missing in {text}");
         }
+        assert!(!text.contains("left in the played account"), "{kind:?}: {text}");
         check_nothing_left(work.path(), process);
     }
 }

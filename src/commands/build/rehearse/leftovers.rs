@@ -5,14 +5,17 @@ use echora_rehearsal::api::Ledger;
 use crate::error::{Exit, Fault};
 use crate::record::Account;
 
+/// What the account holds, in words.
+pub(super) fn left(ledger: &Ledger) -> Vec<String> {
+    ledger.left().map(|line| format!("{} {} {:?}", line.kind, line.id, line.name)).collect()
+}
+
 /// The snapshot's id with what the record says of the account; an error when anything but the artifact is left.
 pub(super) fn only_snapshot(ledger: &Ledger, artifact: &str) -> Result<(String, Account), Fault> {
     // Some plugins name the region before the snapshot.
     let id = artifact.rsplit(':').next().unwrap_or(artifact);
-    let left: Vec<_> =
-        ledger.left().map(|line| format!("{} {} {:?}", line.kind, line.id, line.name)).collect();
-    let is_snapshot = |line: &echora_rehearsal::api::Line| line.id == id;
-    if left.len() != 1 || !ledger.left().all(is_snapshot) {
+    let left = left(ledger);
+    if left.len() != 1 || ledger.left().any(|line| line.id != id) {
         let what = format!(
             "the account should hold the artifact {artifact} and nothing else; it holds {}, at {:.4} an hour",
             if left.is_empty() { "nothing".to_owned() } else { left.join(", ") },

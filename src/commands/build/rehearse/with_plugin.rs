@@ -15,7 +15,7 @@ use echora_rehearsal::mirror::{self, Mirror};
 use echora_rehearsal::network::Network;
 
 use super::SNAPSHOT;
-use super::leftovers::only_snapshot;
+use super::leftovers::{left, only_snapshot};
 use super::task::{Built, CPUS, Call, MEMORY, Task, seconds};
 use crate::commands::build::account::artifact;
 
@@ -69,7 +69,12 @@ impl Task<'_> {
         for stray in ledger.strays() {
             ui.say(&format!("noted by the played API: {stray}"));
         }
-        step.done(&format!("{}; {}", seconds(&built?), mirror.summary()));
+        let parts = built.inspect_err(|_| {
+            for line in left(&ledger) {
+                ui.say(&format!("the plugin left in the played account: {line}"));
+            }
+        })?;
+        step.done(&format!("{}; {}", seconds(&parts), mirror.summary()));
 
         let step = ui.step("snapshot", "checking what is left in the account");
         let manifest = fs::read_to_string(self.manifest()).context("Packer wrote no manifest")?;
