@@ -42,11 +42,6 @@ impl Depth {
         let Some(simulator) = Catalog::simulator(&profile.id)? else {
             return Ok(Self::Machine("its API is not described yet".into()));
         };
-        if let Some(host) = &simulator.host {
-            return Ok(Self::Machine(format!(
-                "its clients know {host} only, and it is not played under that name yet"
-            )));
-        }
         let plugin = &profile.packer.plugin;
         Ok(match plugins::obtain(cache, root, packer, plugin, template, scratch).await {
             Ok(plugin) => Self::Api(Box::new(Real { plugin, simulator })),

@@ -31,8 +31,8 @@ impl Rig {
     fn new(installed: &str, init: &str) -> Self {
         let is_free = |entry: &&Entry| {
             let name = format!("packer-plugin-{}", entry.profile.packer.plugin.name);
-            let described = Catalog::simulator(&entry.profile.id).unwrap();
-            described.is_some_and(|api| api.host.is_none()) && !tools::is_pinned(root(), &name).unwrap()
+            let described = Catalog::simulator(&entry.profile.id).unwrap().is_some();
+            described && !tools::is_pinned(root(), &name).unwrap()
         };
         let entry = Catalog::embedded().unwrap().iter().find(is_free).unwrap().clone();
         let plugin = &entry.profile.packer.plugin;

@@ -2,12 +2,11 @@
 //! API; what it orders there are local machines.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use echora_rehearsal::api::{Api, Options, Token};
+use echora_rehearsal::api::{Options, Reachable, Token};
 use echora_rehearsal::depth::Real;
 use echora_rehearsal::host::{Host, Site};
 use echora_rehearsal::machine::Accelerator;
@@ -43,26 +42,22 @@ impl Task<'_> {
             memory: MEMORY,
             patience: Duration::from_secs(self.work.build.ssh_timeout),
         });
-        // The machine itself cannot reach it there, as in the field.
-        let listener = network.listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-        let url = format!("http://{}", listener.local_addr().context("the API has no address")?);
         let token = Token { value: TOKEN.into(), read_only: false };
         let options = Options { tokens: vec![token], speed: SPEED, requests: None };
-        let api = Api::serve(real.simulator.clone(), listener, &url, &options, host.hypervisor())?;
+        let reachable =
+            Reachable::serve(&network, real.simulator.clone(), &options, host.hypervisor()).await?;
         step.done(accelerator.name());
 
         let step = ui.step("packer", "building with Packer and the provider's plugin");
-        let mut environment = api.environment()?;
+        let mut environment = reachable.environment.clone();
         environment.push(("PACKER_PLUGIN_PATH".into(), real.plugin.folder.display().to_string()));
-        // A proxy of the user's is out of reach where Packer runs.
-        environment.push(("NO_PROXY".into(), "*".into()));
         let call = Call { environment, grace: Some(GRACE), ..Call::default() };
         let built = tokio::select! {
             parts = self.packer(&network, call, &step) => parts,
             // The plugin would wait on for a machine that never comes.
             why = host.broken() => Err(why),
         };
-        let ledger = api.ledger();
+        let ledger = reachable.api.ledger();
         for asked in &ledger.asked {
             ui.log(&format!("api: {} {} {}", asked.method, asked.path, asked.status));
         }
