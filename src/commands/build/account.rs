@@ -21,8 +21,6 @@ use crate::ui::{Mode, Ui};
 const STEPS: usize = 2;
 const INIT: Duration = Duration::from_secs(600);
 const PACKER: Duration = Duration::from_secs(3 * 3600);
-/// How long Packer may take to remove what it made.
-const GRACE: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(
     build: &Build,
@@ -64,7 +62,6 @@ pub(super) async fn run(
         variables: &variables,
         home: None,
         environment: &[],
-        grace: Some(GRACE),
         deadline: PACKER,
     };
     run.run(&ui, &step).await.with_context(|| format!("the build failed; its log is {}", log.display()))?;

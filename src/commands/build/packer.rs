@@ -12,6 +12,8 @@ use tokio::process::Command;
 use crate::error::{Exit, Fault};
 use crate::ui::{Step, Ui};
 
+/// How long Packer may take to remove what it made in an account.
+const ACCOUNT_GRACE: Duration = Duration::from_secs(300);
 /// How many lines of Packer's output an error carries.
 const TAIL: usize = 20;
 
@@ -28,10 +30,8 @@ pub(super) struct PackerRun<'a> {
     pub variables: &'a Path,
     /// Folder for Packer's own state in place of the user's.
     pub home: Option<&'a Path>,
-    /// Further variables of its environment.
+    /// Variables that it gets besides this program's.
     pub environment: &'a [(String, String)],
-    /// How long it may take to remove what it made in an account, when it has to end early; none if it makes nothing.
-    pub grace: Option<Duration>,
     /// The longest that the whole build may take.
     pub deadline: Duration,
 }
@@ -41,8 +41,9 @@ impl PackerRun<'_> {
     pub(super) async fn run(&self, ui: &Ui, step: &Step) -> Result<Vec<(String, f64)>> {
         let mut command = self.command();
         let mut job = Job::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), "packer build")?;
-        if let Some(grace) = self.grace {
-            job = job.gently(grace);
+        if self.home.is_none() {
+            // It has machines of the account to remove before it may end.
+            job = job.gently(ACCOUNT_GRACE);
         }
         let out = job.child().stdout.take().context("packer has no output")?;
         let err = job.child().stderr.take().context("packer has no error output")?;
@@ -80,10 +81,10 @@ impl PackerRun<'_> {
         command.args(words).args(["build", "-color=false", "-on-error=cleanup"]);
         command.arg("-var-file").arg(self.variables).arg(self.template);
         command.env("CHECKPOINT_DISABLE", "1");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(home) = self.home {
             command.env("PACKER_CONFIG_DIR", home).env("PACKER_CACHE_DIR", home);
         }
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }

@@ -43,7 +43,6 @@ pub(super) struct Call {
     /// Variables of the template besides those of every build.
     pub(super) variables: Map<String, Value>,
     pub(super) environment: Vec<(String, String)>,
-    pub(super) grace: Option<Duration>,
 }
 
 impl Task<'_> {
@@ -76,14 +75,17 @@ impl Task<'_> {
         fs::write(&variables, values.to_string()).context("cannot write Packer's variables")?;
         let prefix = ["ip", "netns", "exec", network.namespace()].map(str::to_owned);
         let home = self.scratch.join("packer");
+        fs::create_dir(&home).context("cannot make a folder for Packer")?;
+        // What it does not remove when it is killed goes with the scratch folder.
+        let temporary = ("TMPDIR".to_owned(), home.display().to_string());
+        let environment: Vec<_> = call.environment.into_iter().chain([temporary]).collect();
         let run = PackerRun {
             prefix: &prefix,
             packer: self.packer,
             template: &template,
             variables: &variables,
             home: Some(&home),
-            environment: &call.environment,
-            grace: call.grace,
+            environment: &environment,
             deadline: PACKER,
         };
         run.run(self.work.ui, step).await

@@ -20,8 +20,6 @@ use crate::commands::build::account::artifact;
 
 /// How many of the provider's seconds go by in one of ours: its waits are not what is rehearsed, their order is.
 const SPEED: f64 = 20.0;
-/// How long the plugin may take to give back what it ordered, when the build has to end early.
-const GRACE: Duration = Duration::from_secs(60);
 /// The token of an account that exists nowhere else.
 const TOKEN: &str = "rehearsal";
 
@@ -51,24 +49,24 @@ impl Task<'_> {
         let step = ui.step("packer", "building with Packer and the provider's plugin");
         let mut environment = reachable.environment.clone();
         environment.push(("PACKER_PLUGIN_PATH".into(), real.plugin.folder.display().to_string()));
-        let call = Call { environment, grace: Some(GRACE), ..Call::default() };
-        let built = tokio::select! {
-            parts = self.packer(&network, call, &step) => parts,
-            // The plugin would wait on for a machine that never comes.
-            why = host.broken() => Err(why),
+        let call = Call { environment, ..Call::default() };
+        let (built, packer_ended) = tokio::select! {
+            parts = self.packer(&network, call, &step) => (parts, true),
+            // The plugin would wait on for a machine that never comes, even when it is interrupted.
+            why = host.broken() => (Err(why), false),
         };
         let ledger = reachable.api.ledger();
         for asked in &ledger.asked {
             ui.log(&format!("api: {} {} {}", asked.method, asked.path, asked.status));
         }
-        for stray in ledger.strays() {
-            ui.say(&format!("noted by the played API: {stray}"));
-        }
         let parts = built.inspect_err(|_| {
-            for line in left(&ledger) {
+            for line in left(&ledger).iter().filter(|_| packer_ended) {
                 ui.say(&format!("the plugin left in the played account: {line}"));
             }
         })?;
+        for stray in ledger.strays() {
+            ui.say(&format!("noted by the played API: {stray}"));
+        }
         step.done(&format!("{}; {}", seconds(&parts), mirror.summary()));
 
         let step = ui.step("snapshot", "checking what is left in the account");
