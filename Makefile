@@ -15,12 +15,14 @@ SUDO := sudo --preserve-env=PATH,HOME,XDG_CACHE_HOME,CARGO_TARGET_DIR,CARGO_HOME
 endif
 # sudo has a PATH of its own; tests run as root, what they are made of does not.
 AS_ROOT := $(if $(SUDO),$(SUDO) env PATH=$(PATH):$(HOME)/.cargo/bin)
-CARGO_TEST := $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(AS_ROOT)') cargo test --locked --workspace
+RUNNER := $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(AS_ROOT)')
+CARGO_TEST := $(RUNNER) cargo test --locked --workspace
+CARGO_BENCH := $(RUNNER) cargo bench --locked
 # A Rust that was installed a moment ago is not yet on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image test check lint fmt generate build guest stand-in contract clean clean-cache
+.PHONY: help setup image test check lint fmt generate build guest record-size stand-in contract bench clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +55,17 @@ guest: setup ## build the static guest binary for both architectures
 	cargo build --locked --profile guest -p echora-firstboot --target x86_64-unknown-linux-musl
 	cargo build --locked --profile guest -p echora-firstboot --target aarch64-unknown-linux-musl
 
+record-size: guest ## let the guest binary have the size that it has now
+	stat -c %s $(TARGET_DIR)/x86_64-unknown-linux-musl/guest/echora-firstboot >firstboot/guest-size
+
 stand-in: setup ## build the stand-in app of the rehearsals
 	cargo build --locked --release -p echora-stand-in --target $(MUSL)
 
 contract: build ## check an app against the contract: make contract APP=/path/to/echora (default: the stand-in)
 	$(AS_ROOT) $(CLI) contract $(if $(APP),--app '$(APP)')
+
+bench: build ## time first boot against bare Compose and the usual script (ROUNDS=7; VM=1: power-on to login on a VM)
+	$(CARGO_BENCH) --bench first_boot -- --rounds $(or $(ROUNDS),7) $(if $(VM),--vm)
 
 setup: ## install what is missing, naming it first
 	@sh tools/setup.sh

@@ -18,8 +18,13 @@ use crate::system::System;
 const UP: Duration = Duration::from_secs(600);
 const ASK: Duration = Duration::from_secs(30);
 const RELOAD: Duration = Duration::from_secs(60);
-/// Between two looks at what starts.
+/// Between two looks at what starts. A wait that is long already is looked at less often: it ends at most this part of itself
+/// later than it could, and costs no more than a short one.
 const PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const PART: u32 = 50;
+/// Between two questions to the engine about a container that runs: its answer is long, and seldom a new one.
+const ENGINE: Duration = Duration::from_millis(200);
 /// So often a container may end and be started again while it is waited for: the app gives a database that comes up
 /// five seconds, and one that is started with it may need more.
 const RESTARTS: u64 = 20;
@@ -58,11 +63,12 @@ pub(crate) fn wait_for_app(system: &System) -> Result<()> {
 
 fn wait(system: &System, name: &str, is_ready: impl Fn(&Container) -> bool) -> Result<()> {
     let wait = system.at_most(UP);
-    let end = Instant::now() + wait;
+    let began = Instant::now();
+    let pause = || (began.elapsed() / PART).clamp(PAUSE, LONGEST_PAUSE);
     let mut first = None;
     loop {
         let container = engine::container(system, name)?.with_context(|| format!("there is no {name}"))?;
-        if container.status == "running" && is_ready(&container) {
+        if container.status == "running" && becomes_ready(|| is_ready(&container), pause) {
             return Ok(());
         }
         // What it did before, in a boot that was cut off, does not count.
@@ -70,10 +76,24 @@ fn wait(system: &System, name: &str, is_ready: impl Fn(&Container) -> bool) -> R
         if restarts >= RESTARTS {
             bail!("{name} has ended {restarts} times");
         }
-        if Instant::now() > end {
+        if began.elapsed() > wait {
             bail!("{name} is {} after {} s", container.status, wait.as_secs());
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause());
+    }
+}
+
+/// Looks at what runs until the engine should be asked about it again.
+fn becomes_ready(is_ready: impl Fn() -> bool, pause: impl Fn() -> Duration) -> bool {
+    let end = Instant::now() + ENGINE;
+    loop {
+        if is_ready() {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        thread::sleep(pause());
     }
 }
 

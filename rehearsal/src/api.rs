@@ -1,13 +1,13 @@
 //! A provider's API, played from its description: what its own clients ask is answered as the provider would, with
 //! states that take their time, an account book, and faults on demand.
 
+mod address;
 mod check;
 mod clock;
 mod control;
 mod fault;
 mod filter;
 mod hypervisor;
-mod inside;
 mod ledger;
 mod list;
 mod rate;
@@ -43,10 +43,10 @@ use service::{Reply, Service};
 use text::Texts;
 use world::World;
 
+pub use address::Reachable;
 pub use control::Control;
 pub use fault::{Calls, Fault};
 pub use hypervisor::{Deed, Doing, Done, Hypervisor, Nothing, Order};
-pub use inside::Inside;
 pub use ledger::{Asked, Ledger, Line};
 pub use tls::Tls;
 

@@ -2,6 +2,8 @@
 //! kernel. It boots in seconds where an emulated machine takes minutes, so that what must hold at every boot can be tried
 //! many times. What it cannot show: the image's kernel and boot loader, cloud-init, and what is lost with the power.
 
+mod group;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,9 @@ use crate::front_door::Login;
 use crate::network::{Network, Port};
 use crate::process::{Job, last_lines, run};
 
+use group::Group;
+pub use group::Memory;
+
 const ASK: Duration = Duration::from_secs(60);
 const DISK: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -22,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// after hardware stay out; the network is there already, as on a provider whose addresses come with the machine.
 const START: &str = r#"
 set -eu
+for door in $DOORS; do
+	echo 0 >"$door"
+done
 mount -o loop,offset="$OFFSET" "$CELL/disk" "$CELL/root"
 cp -R --preserve=mode "$CELL/files/." "$CELL/root/"
 [ -s "$CELL/root/etc/machine-id" ] || echo uninitialized >"$CELL/root/etc/machine-id"
@@ -40,7 +48,9 @@ exec systemd-nspawn --quiet --boot --directory="$CELL/root" --network-namespace-
 pub struct Cell {
     // What runs ends before its network and its disk go.
     job: Option<Job>,
+    group: Option<Group>,
     port: Option<Port>,
+    limit: Option<u64>,
     folder: tempfile::TempDir,
 }
 
@@ -48,12 +58,12 @@ impl Cell {
     /// Makes a cell from a snapshot, as a machine of id `id`; it is not started yet.
     pub async fn make(snapshot: &Path, id: &str) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for the cell")?;
-        let cell = Self { job: None, port: None, folder };
+        let cell = Self { job: None, group: None, port: None, limit: None, folder };
         for name in ["root", "files"] {
             std::fs::create_dir(cell.path(name)).context("cannot make the cell's folders")?;
         }
         std::fs::write(cell.path("console"), "").context("cannot make the cell's console")?;
-        cell.put("var/lib/cloud/data/instance-id", &format!("{id}\n"), 0o644)?;
+        cell.put("var/lib/cloud/data/instance-id", format!("{id}\n"), 0o644)?;
         let mut command = Command::new("qemu-img");
         command.args(["convert", "-O", "raw"]).arg(snapshot).arg(cell.path("disk"));
         run(&mut command, "qemu-img convert", DISK).await?;
@@ -61,7 +71,7 @@ impl Cell {
     }
 
     /// Lays a file onto the disk at the next start; `path` has no leading slash.
-    pub fn put(&self, path: &str, content: &str, mode: u32) -> Result<()> {
+    pub fn put(&self, path: &str, content: impl AsRef<[u8]>, mode: u32) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
         let file = self.path("files").join(path);
         let folder = file.parent().context("a file needs a folder")?;
@@ -70,24 +80,33 @@ impl Cell {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).context("cannot set a mode")
     }
 
-    /// Powers it on in `network`. Its network card is a new one with nothing set: no rule of an earlier run is left.
-    pub async fn start(&mut self, network: &Network) -> Result<()> {
-        self.start_in(network, &mut Command::new("unshare")).await
+    /// Lets it have no more memory than `bytes` from its next start on, files that are kept in memory included.
+    pub fn limit_memory(&mut self, bytes: u64) {
+        self.limit = Some(bytes);
     }
 
-    /// Powers it on, `command` being what `unshare` is called by: a place to set limits.
-    pub async fn start_in(&mut self, network: &Network, command: &mut Command) -> Result<()> {
+    /// What the kernel has counted of its memory since it was powered on.
+    pub fn memory(&self) -> Result<Memory> {
+        self.group.as_ref().context("the cell is not powered on")?.memory()
+    }
+
+    /// Powers it on in `network`. Its network card is a new one with nothing set: no rule of an earlier run is left.
+    pub async fn start(&mut self, network: &Network) -> Result<()> {
         self.cut().await?;
         let port = network.port().await?;
         let log = std::fs::File::create(self.path("log")).context("cannot write the cell's log")?;
         let errors = log.try_clone().context("cannot write the cell's log")?;
+        let group = Group::make(port.namespace(), self.limit)?;
+        let mut command = Command::new("unshare");
         // With the first process of its process namespace goes all that ever runs in the cell.
         command.args(["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         command.args(["sh", "-c", START, "cell"]);
         command.env("CELL", self.folder.path()).env("NAMESPACE", port.namespace());
+        command.env("DOORS", group.doors());
         command.env("OFFSET", PARTITION_OFFSET.to_string()).stdout(log).stderr(errors);
         self.port = Some(port);
-        self.job = Some(Job::start(command, "systemd-nspawn")?);
+        self.group = Some(group);
+        self.job = Some(Job::start(&mut command, "systemd-nspawn")?);
         Ok(())
     }
 
@@ -96,6 +115,7 @@ impl Cell {
         if let Some(job) = self.job.take() {
             job.kill().await?;
         }
+        self.group = None;
         self.port = None;
         Ok(())
     }
@@ -170,6 +190,24 @@ impl Cell {
         Ok(Login { url: block.url, username: block.username, password: block.password })
     }
 
+    /// The processes in it that run under `name`, containers' too, by the ids that they have outside.
+    #[must_use]
+    pub fn processes(&self, name: &str) -> Vec<u32> {
+        let Some(mut candidates) = self.leader().map(|leader| vec![leader]) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        while let Some(id) = candidates.pop() {
+            // The kernel keeps 15 letters of a name.
+            let known = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+            if known.trim_end() == name.get(..15).unwrap_or(name) {
+                found.push(id);
+            }
+            candidates.extend(children(id));
+        }
+        found
+    }
+
     /// The process that is the first one in there.
     fn leader(&self) -> Option<u32> {
         let mut candidates = vec![self.job.as_ref()?.id()?];
@@ -181,8 +219,7 @@ impl Cell {
             if ids.len() > 2 && ids.last() == Some(&"1") {
                 return Some(id);
             }
-            let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
-            candidates.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            candidates.extend(children(id));
         }
         None
     }
@@ -190,6 +227,15 @@ impl Cell {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// What a process has started; whichever of its threads did it.
+fn children(id: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 impl Drop for Cell {

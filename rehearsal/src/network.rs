@@ -39,8 +39,6 @@ const BRIDGE: &str = "cloud0";
 /// Name of the tap device for the machine.
 pub const TAP: &str = "machine0";
 const PREFIX: &str = "echora-";
-/// Files that `ip netns exec` shows in place of those in `/etc`, by namespace.
-const SETTINGS: &str = "/etc/netns";
 const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -91,16 +89,6 @@ impl Network {
         command
     }
 
-    /// Lets host names lead to the gateway for commands that run inside, which `ip netns exec` shows another
-    /// `/etc/hosts`.
-    pub fn name(&self, hosts: &[&str]) -> Result<()> {
-        let folder = self.namespace.settings();
-        let lines: String = hosts.iter().map(|host| format!("{GATEWAY_V4} {host}\n")).collect();
-        std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n{lines}")))
-            .with_context(|| format!("cannot write {}/hosts", folder.display()))
-    }
-
     /// A socket that listens inside.
     pub async fn listen(&self, address: SocketAddr) -> Result<TcpListener> {
         self.handle().listen(address).await
@@ -118,6 +106,14 @@ impl Network {
         work: impl AsyncFnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.handle().inside(work).await
+    }
+
+    /// Lets commands that run inside find `host` at `address`.
+    pub fn name(&self, host: &str, address: IpAddr) -> Result<()> {
+        let folder = settings_of(&self.namespace.name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let hosts = format!("127.0.0.1 localhost\n::1 localhost\n{address} {host}\n");
+        std::fs::write(folder.join("hosts"), hosts).context("cannot write the hosts of a network")
     }
 
     async fn build(&self) -> Result<()> {
@@ -246,10 +242,6 @@ impl Namespace {
     fn path(&self) -> PathBuf {
         Path::new("/run/netns").join(&self.name)
     }
-
-    fn settings(&self) -> PathBuf {
-        Path::new(SETTINGS).join(&self.name)
-    }
 }
 
 impl Drop for Namespace {
@@ -258,11 +250,15 @@ impl Drop for Namespace {
     }
 }
 
+/// Files that `ip netns exec` puts over those in `/etc`.
+fn settings_of(name: &str) -> PathBuf {
+    Path::new("/etc/netns").join(name)
+}
+
 /// Bridge and tap go with their namespace.
 fn remove(name: &str) {
-    // Most have none.
-    let _ = std::fs::remove_dir_all(Path::new(SETTINGS).join(name));
-    // It may never have come about, and nobody is left to tell; `sweep` tries again next time.
+    // They may never have come about, and nobody is left to tell; `sweep` tries again next time.
+    let _ = std::fs::remove_dir_all(settings_of(name));
     let _ = std::process::Command::new("ip").args(["netns", "delete", name]).stderr(Stdio::null()).status();
 }
 

@@ -1,0 +1,55 @@
+//! How long first boot takes, beside the least that it can take and beside the usual way. `make bench` runs it.
+
+mod contestant;
+mod figure;
+mod guest;
+mod machine;
+mod round;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// Prints a table and writes `target/bench.json`. A goal that was missed is named; only what cannot be measured fails.
+#[derive(Parser)]
+struct Arguments {
+    /// How often each contestant boots
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+
+    /// Measure from power-on to the login on a virtual machine, too
+    #[arg(long)]
+    vm: bool,
+
+    /// A snapshot's disk in place of one that is built, or found built, from this checkout
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
+
+    /// A guest binary in place of the snapshot's own, to see what a change does without a new snapshot
+    #[arg(long, value_name = "FILE")]
+    guest: Option<PathBuf>,
+
+    /// What cargo tells every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let disk = match &arguments.disk {
+        Some(disk) => disk.canonicalize().with_context(|| format!("cannot find {}", disk.display()))?,
+        None => support::snapshot::snapshot().await,
+    };
+    let field = contestant::Field { disk, guest: arguments.guest };
+    let mut figures = round::all(&field, arguments.rounds).await?;
+    figures.extend(guest::all(&field).await?);
+    if arguments.vm {
+        figures.extend(machine::all(&field.disk).await?);
+    }
+    print!("\n{}", figure::table(&figures));
+    figure::write(&figures, &support::root().join("target/bench.json"))
+}
