@@ -25,6 +25,9 @@ pub struct Simulator {
     /// The API's own host name, where clients have no setting for another.
     #[serde(default)]
     pub host: Option<String>,
+    /// How the provider's Packer plugin behaves, where that tells providers apart.
+    #[serde(default)]
+    pub plugin: Conduct,
     /// Headers of every reply: name -> template over `scopes` (of the token) and `accepted` (the call's); an empty one
     /// is not sent.
     #[serde(default)]
@@ -61,6 +64,21 @@ impl Simulator {
         "broken",
         "unavailable",
     ];
+}
+
+/// How a Packer plugin behaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conduct {
+    /// Errors after which it asks again.
+    #[serde(default)]
+    pub asks_again: Vec<String>,
+    /// Kinds of what it leaves when a build ends before its machine has booted.
+    #[serde(default)]
+    pub leaves: Vec<String>,
+    /// Whether it powers the machine down over SSH: then only a build with a machine comes to its end.
+    #[serde(default)]
+    pub needs_ssh: bool,
 }
 
 /// What becomes of a field that the provider does not know. Both are noted in the ledger.

@@ -30,6 +30,10 @@ pub(super) fn check(simulator: &Simulator, texts: &Texts) -> Result<()> {
             checker.template(header, &plain(&RATE)).with_context(|| format!("error {name}"))?;
         }
     }
+    for name in &simulator.plugin.asks_again {
+        checker.error(name).context("plugin")?;
+    }
+    checker.fields_of(&simulator.plugin.leaves).context("plugin")?;
     for (name, header) in &simulator.rate.headers {
         checker.template(header, &plain(&RATE)).with_context(|| format!("header {name}"))?;
     }
