@@ -34,6 +34,6 @@ mod tests {
         assert!(granted(&[], "images:read_write"));
         assert!(granted(&["*"], "images:read_write"));
         assert!(!granted(&["images:read_only"], "images:read_write"));
-        assert!(!granted(&["linodes:read_write"], "images:read_only"));
+        assert!(!granted(&["machines:read_write"], "images:read_only"));
     }
 }
