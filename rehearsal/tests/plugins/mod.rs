@@ -46,7 +46,7 @@ pub(crate) struct Rig {
 /// A played API: on loopback, or under its own name in a network where the build runs too.
 pub(crate) enum Played {
     Near(Api),
-    Named(Reachable, Network),
+    Named(Box<(Reachable, Network)>),
 }
 
 /// A build that runs; dropping it ends it.
@@ -118,7 +118,7 @@ impl Rig {
         if simulator.host.is_some() {
             let network = Network::create(&[]).await.unwrap();
             let served = Reachable::serve(&network, simulator, &options, Arc::new(Nothing)).await.unwrap();
-            return Played::Named(served, network);
+            return Played::Named(Box::new((served, network)));
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -163,7 +163,7 @@ impl Played {
     pub(crate) fn api(&self) -> &Api {
         match self {
             Self::Near(api) => api,
-            Self::Named(served, _) => &served.api,
+            Self::Named(named) => &named.0.api,
         }
     }
 
@@ -171,11 +171,11 @@ impl Played {
     fn command(&self, program: &Path) -> Command {
         let mut command = match self {
             Self::Near(_) => Command::new(program),
-            Self::Named(_, network) => network.command(program),
+            Self::Named(named) => named.1.command(program),
         };
         match self {
             Self::Near(api) => command.envs(api.environment().unwrap()).env("NO_PROXY", "127.0.0.1"),
-            Self::Named(served, _) => command.envs(served.environment.clone()),
+            Self::Named(named) => command.envs(named.0.environment.clone()),
         };
         command
     }
