@@ -30,6 +30,9 @@ pub struct Record {
     pub images: BTreeMap<String, ImageRecord>,
     /// What came out.
     pub snapshot: Snapshot,
+    /// What the played account was asked and held at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
     /// The machine's packages, name to version.
     pub packages: BTreeMap<String, String>,
     /// Seconds per step.
@@ -42,6 +45,8 @@ pub struct Record {
 pub enum Depth {
     /// A real account.
     Account,
+    /// The provider's own plugin and a played API with local machines.
+    Api,
     /// A local machine; Packer's null builder stands for the source block.
     Machine,
 }
@@ -86,6 +91,17 @@ pub enum Snapshot {
         /// The provider's id.
         id: String,
     },
+}
+
+/// A played account after a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The artifact's id, as Packer's manifest has it.
+    pub artifact: String,
+    /// How many requests the plugin made.
+    pub requests: usize,
+    /// What is left in it: kind, id and name.
+    pub left: Vec<String>,
 }
 
 impl Record {

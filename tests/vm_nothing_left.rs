@@ -1,4 +1,4 @@
-//! Whatever ends a rehearsal, it leaves no process, namespace, mount or temporary file.
+//! Whatever ends a rehearsal, at whichever depth, it leaves no process, namespace, mount or temporary file.
 
 mod support;
 
@@ -8,16 +8,25 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::depth::with_plugin;
 use support::{default_provider, program, stderr};
 
+/// A provider and a depth.
+type Kind = (String, &'static str);
+
+/// A rehearsal of each depth.
+async fn kinds() -> [Kind; 2] {
+    [(default_provider(), "machine"), (with_plugin().await.swap_remove(0), "api")]
+}
+
 /// A rehearsal on a disk that never boots, with its own folder for temporary files.
-fn rehearsal(work: &Path, timeout: &str) -> Command {
+fn rehearsal(work: &Path, (provider, depth): &Kind, timeout: &str) -> Command {
     let disk = work.join("empty.raw");
     fs::File::create(&disk).unwrap().set_len(64 << 20).unwrap();
     let temporary = work.join("tmp");
     fs::create_dir_all(&temporary).unwrap();
     let mut command = program();
-    command.args(["build", &default_provider(), "--rehearse", "--ssh-timeout", timeout]);
+    command.args(["build", provider, &format!("--rehearse={depth}"), "--ssh-timeout", timeout]);
     command.arg("--base").arg(disk).arg("--out").arg(work.join("out")).env("TMPDIR", temporary);
     command
 }
@@ -41,44 +50,54 @@ fn check_nothing_left(work: &Path, process: u32) {
     }
 }
 
-/// Waits until the rehearsal's machine runs.
-fn wait_for_machine(child: &mut Child) {
+/// Waits until the rehearsal's machine has its disk.
+fn wait_for_machine(work: &Path, child: &mut Child) {
     let end = Instant::now() + Duration::from_secs(300);
-    while namespaces_of(child.id()).is_empty() {
-        assert!(Instant::now() < end, "the machine's network did not come up");
+    let has_disk = |folder: fs::DirEntry| folder.path().join("root.qcow2").exists();
+    while !fs::read_dir(work.join("tmp")).unwrap().flatten().any(has_disk) {
+        assert!(Instant::now() < end, "the machine did not come up");
         assert!(child.try_wait().unwrap().is_none(), "the rehearsal ended early");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-#[test]
-fn asked_to_end_it_cleans_up() {
-    for signal in ["-INT", "-TERM", "-HUP"] {
+#[tokio::test]
+async fn asked_to_end_it_cleans_up() {
+    let kinds = kinds().await;
+    for (signal, kind) in
+        [("-INT", &kinds[0]), ("-TERM", &kinds[0]), ("-HUP", &kinds[0]), ("-INT", &kinds[1])]
+    {
         let work = tempfile::tempdir().unwrap();
         let mut child =
-            rehearsal(work.path(), "300").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        wait_for_machine(&mut child);
+            rehearsal(work.path(), kind, "300").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for_machine(work.path(), &mut child);
         let process = child.id();
+        assert!(!namespaces_of(process).is_empty());
         assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
         let status = child.wait().unwrap();
         let lines: Vec<_> =
             BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).collect();
-        assert_eq!(status.code(), Some(130), "{signal}: {lines:#?}");
+        assert_eq!(status.code(), Some(130), "{signal} {kind:?}: {lines:#?}");
         assert!(lines.iter().any(|line| line.contains("interrupted")), "{lines:#?}");
         check_nothing_left(work.path(), process);
     }
 }
 
-#[test]
-fn a_machine_that_never_answers_fails_with_its_console() {
-    let work = tempfile::tempdir().unwrap();
-    let child = rehearsal(work.path(), "4").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let process = child.id();
-    let output = child.wait_with_output().unwrap();
-    let text = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    for part in ["within 4 s", "the console's last lines", "build.log"] {
-        assert!(text.contains(part), "{part} is missing in {text}");
+#[tokio::test]
+async fn a_machine_that_never_answers_fails_with_its_console() {
+    for kind in &kinds().await {
+        let work = tempfile::tempdir().unwrap();
+        let child =
+            rehearsal(work.path(), kind, "4").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let process = child.id();
+        let output = child.wait_with_output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{kind:?}: {text}");
+        let depth = format!("depth {}: ", kind.1);
+        for part in [&depth, "within 4 s", "the console's last lines", "build.log"] {
+            assert!(text.contains(part), "{kind:?}: {part} is missing in {text}");
+        }
+        assert!(!text.contains("left in the played account"), "{kind:?}: {text}");
+        check_nothing_left(work.path(), process);
     }
-    check_nothing_left(work.path(), process);
 }

@@ -32,6 +32,6 @@ pub use profile::{
 };
 #[cfg(feature = "catalog")]
 pub use simulator::{
-    Bind, Call, ErrorReply, Field, FieldType, Kind, Listing, PageKind, Pages, Rate, Simulator, Step,
+    Bind, Call, Conduct, ErrorReply, Field, FieldType, Kind, Listing, PageKind, Pages, Rate, Simulator, Step,
     UnknownFields,
 };

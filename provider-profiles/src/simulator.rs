@@ -25,6 +25,13 @@ pub struct Simulator {
     /// The API's own host name, where clients have no setting for another.
     #[serde(default)]
     pub host: Option<String>,
+    /// How the provider's Packer plugin behaves, where that tells providers apart.
+    #[serde(default)]
+    pub plugin: Conduct,
+    /// Headers of every reply: name -> template over `scopes` (of the token) and `accepted` (the call's); an empty one
+    /// is not sent.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// What the provider does with fields and parameters that it does not know.
     pub unknown_fields: UnknownFields,
     /// How many requests a token may make.
@@ -57,6 +64,21 @@ impl Simulator {
         "broken",
         "unavailable",
     ];
+}
+
+/// How a Packer plugin behaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conduct {
+    /// Errors after which it asks again.
+    #[serde(default)]
+    pub asks_again: Vec<String>,
+    /// Kinds of what it leaves when a build ends before its machine has booted.
+    #[serde(default)]
+    pub leaves: Vec<String>,
+    /// Whether it powers the machine down over SSH: then only a build with a machine comes to its end.
+    #[serde(default)]
+    pub needs_ssh: bool,
 }
 
 /// What becomes of a field that the provider does not know. Both are noted in the ledger.
@@ -94,8 +116,18 @@ pub struct Pages {
     pub size: String,
     /// Items on a page unless the client says otherwise.
     pub default: usize,
+    /// Fewest items on a page.
+    #[serde(default = "one")]
+    pub minimum: usize,
     /// Most items on a page.
     pub maximum: usize,
+    /// Whether a number of items outside these is refused with the error `invalid`; it is put right without.
+    #[serde(default)]
+    pub strict: bool,
+    /// Header with a filter of what the list shows, as JSON: fields with their values or with operators (`+neq`, `+gt`,
+    /// `+gte`, `+lt`, `+lte`, `+contains`), `+and`, `+or`, `+order_by` and `+order`.
+    #[serde(default)]
+    pub filter: Option<String>,
     /// The whole reply, a template over `key`, `items`, `total`, `size`, `page`, `pages`, `next` and `previous` (page
     /// or cursor; none at the ends), `address` (of the list) and `query` (its other parameters, each with a leading `&`).
     pub body: String,
@@ -153,4 +185,8 @@ pub struct Kind {
     /// What is there from the start, as a JSON list of objects.
     #[serde(default)]
     pub seeds: Option<String>,
+}
+
+fn one() -> usize {
+    1
 }

@@ -1,10 +1,12 @@
 //! A provider's API, played from its description: what its own clients ask is answered as the provider would, with
 //! states that take their time, an account book, and faults on demand.
 
+mod address;
 mod check;
 mod clock;
 mod control;
 mod fault;
+mod filter;
 mod hypervisor;
 mod ledger;
 mod list;
@@ -12,6 +14,7 @@ mod rate;
 mod request;
 mod route;
 mod run;
+mod scope;
 mod selector;
 mod service;
 mod text;
@@ -40,6 +43,7 @@ use service::{Reply, Service};
 use text::Texts;
 use world::World;
 
+pub use address::Reachable;
 pub use control::Control;
 pub use fault::{Calls, Fault};
 pub use hypervisor::{Deed, Doing, Done, Hypervisor, Nothing, Order};
@@ -50,7 +54,7 @@ pub use tls::Tls;
 const LARGEST_REQUEST: usize = 1024 * 1024;
 
 /// A token that the API takes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// Its text.
@@ -58,6 +62,9 @@ pub struct Token {
     /// Whether it may only look.
     #[serde(default)]
     pub read_only: bool,
+    /// What it is good for, where tokens have scopes (`images:read_write`); for everything when empty.
+    #[serde(default)]
+    pub scopes: Vec<String>,
 }
 
 /// How a simulator is to play.
@@ -202,12 +209,13 @@ async fn answer(State(service): State<Weak<Service>>, request: Request<Body>) ->
         return gone.body(Body::empty()).unwrap_or_default();
     };
     let (head, body) = request.into_parts();
-    let authorization = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = |name: &str| head.headers.get(name)?.to_str().ok().map(str::to_owned);
     let request = service::Request {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
-        authorization: authorization.map(str::to_owned),
+        authorization: header(header::AUTHORIZATION.as_str()),
+        filter: service.simulator.pages.filter.as_deref().and_then(header),
         body: to_bytes(body, LARGEST_REQUEST).await.unwrap_or_default().to_vec(),
     };
     let reply = service.answer(&request);

@@ -20,7 +20,9 @@ pub use disk::virtual_bytes;
 pub use ssh::KeyPair;
 
 /// How long a machine may take to end after the power button was pressed.
-const POWER_DOWN: Duration = Duration::from_secs(120);
+pub(crate) const POWER_DOWN: Duration = Duration::from_secs(120);
+/// How often a machine is looked at that is waited for.
+const LOOK: Duration = Duration::from_millis(200);
 /// How many console lines an error carries.
 const CONSOLE_TAIL: usize = 15;
 /// How often a machine that the emulator broke is powered on again.
@@ -83,28 +85,56 @@ impl Machine {
         Ok(())
     }
 
-    /// Pulls the plug: nothing in the machine gets a chance to end well.
-    pub async fn cut_power(&mut self) -> Result<()> {
-        match self.job.take() {
-            Some(job) => job.kill().await,
-            None => Ok(()),
+    /// Pulls the plug: nothing in the machine gets a chance to end well. The future does without the machine.
+    pub fn cut_power(&mut self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let job = self.job.take();
+        async move {
+            match job {
+                Some(job) => job.kill().await,
+                None => Ok(()),
+            }
         }
     }
 
     /// Presses the power button and waits until the machine is off.
     pub async fn power_down(&mut self) -> Result<()> {
-        let Some(mut job) = self.job.take() else {
+        if self.is_off()? {
             return Ok(());
-        };
-        qmp::execute(&self.path("qmp"), "system_powerdown").await?;
-        let ended = job.status(POWER_DOWN).await.with_context(|| self.console_tail());
-        ended.context("the machine did not power down").map(drop)
+        }
+        self.press_power_button().await?;
+        let end = Instant::now() + POWER_DOWN;
+        while !self.is_off()? {
+            if Instant::now() > end {
+                bail!("the machine did not power down\n{}", self.console_tail());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
-    /// Writes the disk as a standalone snapshot. The machine must be off.
-    pub async fn snapshot(&self, to: &Path) -> Result<()> {
-        anyhow::ensure!(self.job.is_none(), "a snapshot needs the machine to be off");
-        disk::snapshot(self.folder.path(), to).await
+    /// Presses the power button; what comes of it is the machine's own affair. The future does without the machine.
+    pub fn press_power_button(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        let socket = self.path("qmp");
+        async move { qmp::execute(&socket, "system_powerdown").await }
+    }
+
+    /// Whether the machine is off.
+    pub fn is_off(&mut self) -> Result<bool> {
+        if let Some(job) = &mut self.job
+            && job.try_status()?.is_some()
+        {
+            self.job = None;
+        }
+        Ok(self.job.is_none())
+    }
+
+    /// Writes the disk as a standalone snapshot. The machine must be off; the future does without it.
+    pub fn snapshot(&self, to: &Path) -> impl Future<Output = Result<()>> + Send + use<> {
+        let (off, folder, to) = (self.job.is_none(), self.folder.path().to_owned(), to.to_owned());
+        async move {
+            anyhow::ensure!(off, "a snapshot needs the machine to be off");
+            disk::snapshot(&folder, &to).await
+        }
     }
 
     /// Waits until the console has shown `text` after byte `from`; returns the console's length then.
@@ -115,21 +145,7 @@ impl Machine {
             if console.get(from..).is_some_and(|new| new.contains(text)) {
                 return Ok(console.len());
             }
-            if let Some(job) = &mut self.job
-                && let Some(status) = job.try_status()?
-            {
-                let why = std::fs::read_to_string(self.path("qemu.log")).unwrap_or_default();
-                bail!("the machine ended ({status}) {}\n{}", last_lines(&why, 5), self.console_tail());
-            }
-            match console.get(self.powered_on_at..).and_then(panicked) {
-                Some(When::BeforeUserSpace)
-                    if self.accelerator == Accelerator::Emulation && self.again > 0 =>
-                {
-                    self.power_on_again().await?;
-                }
-                Some(_) => bail!("the machine's kernel panicked:\n{}", self.console_tail()),
-                None => {}
-            }
+            self.check()?;
             if Instant::now() > end {
                 let seconds = deadline.as_secs();
                 bail!(
@@ -137,15 +153,33 @@ impl Machine {
                     self.console_tail()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// An error when the machine has ended or its kernel has panicked. A panic that is the emulator's is none: the
+    /// machine is powered on again.
+    pub fn check(&mut self) -> Result<()> {
+        if let Some(job) = &mut self.job
+            && let Some(status) = job.try_status()?
+        {
+            let why = std::fs::read_to_string(self.path("qemu.log")).unwrap_or_default();
+            bail!("the machine ended ({status}) {}\n{}", last_lines(&why, 5), self.console_tail());
+        }
+        match self.console().get(self.powered_on_at..).and_then(panicked) {
+            Some(When::BeforeUserSpace) if self.accelerator == Accelerator::Emulation && self.again > 0 => {
+                self.power_on_again()
+            }
+            Some(_) => bail!("the machine's kernel panicked:\n{}", self.console_tail()),
+            None => Ok(()),
         }
     }
 
     /// While a kernel patches its own code at start, another emulated processor may run a half-written instruction:
     /// that panic is the emulator's, not the image's.
-    async fn power_on_again(&mut self) -> Result<()> {
+    fn power_on_again(&mut self) -> Result<()> {
         self.again -= 1;
-        self.cut_power().await?;
+        drop(self.job.take());
         let mut log = std::fs::OpenOptions::new()
             .append(true)
             .open(self.path("console.log"))

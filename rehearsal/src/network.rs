@@ -108,6 +108,14 @@ impl Network {
         self.handle().inside(work).await
     }
 
+    /// Lets commands that run inside find `host` at `address`.
+    pub fn name(&self, host: &str, address: IpAddr) -> Result<()> {
+        let folder = settings_of(&self.namespace.name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let hosts = format!("127.0.0.1 localhost\n::1 localhost\n{address} {host}\n");
+        std::fs::write(folder.join("hosts"), hosts).context("cannot write the hosts of a network")
+    }
+
     async fn build(&self) -> Result<()> {
         let gateway = format!("{GATEWAY_V4}/24");
         let metadata = format!("{}/16", METADATA.ip());
@@ -242,9 +250,15 @@ impl Drop for Namespace {
     }
 }
 
+/// Files that `ip netns exec` puts over those in `/etc`.
+fn settings_of(name: &str) -> PathBuf {
+    Path::new("/etc/netns").join(name)
+}
+
 /// Bridge and tap go with their namespace.
 fn remove(name: &str) {
-    // It may never have come about, and nobody is left to tell; `sweep` tries again next time.
+    // They may never have come about, and nobody is left to tell; `sweep` tries again next time.
+    let _ = std::fs::remove_dir_all(settings_of(name));
     let _ = std::process::Command::new("ip").args(["netns", "delete", name]).stderr(Stdio::null()).status();
 }
 

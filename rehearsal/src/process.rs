@@ -117,13 +117,14 @@ impl Drop for Job {
 }
 
 /// Runs `command` to its end and returns its standard output; a failure's error carries the end of its
-/// standard error.
+/// standard error, or of its output when it has none.
 pub async fn run(command: &mut Command, what: &str, deadline: Duration) -> Result<String> {
     let log = tempfile::tempdir().context("cannot make a temporary folder")?;
     let (out, err) = (log.path().join("out"), log.path().join("err"));
     command.stdout(create(&out)?).stderr(create(&err)?);
     let status = Job::start(command, what)?.status(deadline).await;
-    let tail = last_lines(&read(&err), 12);
+    let told = Some(read(&err)).filter(|errors| !errors.trim().is_empty()).unwrap_or_else(|| read(&out));
+    let tail = last_lines(told.trim_end(), 12);
     match status {
         Ok(status) if status.success() => Ok(read(&out)),
         Ok(status) => bail!("{what} failed ({status})\n{tail}"),
@@ -216,6 +217,13 @@ mod tests {
         let output =
             run(Command::new("sh").args(["-c", "echo out; echo err >&2"]), "the script", PATIENCE).await;
         assert_eq!(output.unwrap(), "out\n");
+    }
+
+    #[tokio::test]
+    async fn a_failure_without_errors_tells_the_end_of_its_output() {
+        let script = "echo why; exit 3";
+        let error = run(Command::new("sh").args(["-c", script]), "the script", PATIENCE).await.unwrap_err();
+        assert_eq!(error.to_string(), "the script failed (exit status: 3)\nwhy");
     }
 
     #[tokio::test]

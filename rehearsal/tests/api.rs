@@ -77,7 +77,11 @@ async fn an_unknown_call_gets_the_providers_answer_and_is_noted() {
 
 #[tokio::test]
 async fn only_a_token_opens_the_api_and_one_that_may_look_changes_nothing() {
-    let tokens = ["all", "look"].map(|value| Token { value: value.into(), read_only: value == "look" });
+    let tokens = ["all", "look"].map(|value| Token {
+        value: value.into(),
+        read_only: value == "look",
+        ..Token::default()
+    });
     let cloud = Cloud::with(Options { tokens: tokens.to_vec(), ..Cloud::options() }).await;
     let order = r#"{"name": "a", "size": "small"}"#;
     for (token, get, post) in [("all", 200, 201), ("look", 200, 403), ("other", 401, 401)] {

@@ -36,7 +36,7 @@ pub struct Build {
     arch: Option<Arch>,
 
     /// Build in a local virtual machine, without an account
-    #[arg(long, value_name = "DEPTH", num_args = 0..=1, default_missing_value = "machine", require_equals = true)]
+    #[arg(long, value_name = "DEPTH", num_args = 0..=1, default_missing_value = "api", require_equals = true)]
     rehearse: Option<Rehearsal>,
 
     /// Folder for the record, the log and, after a rehearsal, the snapshot [default: build/PROVIDER-TIME]
@@ -71,6 +71,8 @@ pub struct Build {
 /// How much of the provider a rehearsal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Rehearsal {
+    /// The provider's own plugin talks to a played API; a machine only where the plugin cannot be had
+    Api,
     /// A local machine; Packer's null builder stands for the source block
     Machine,
 }
@@ -103,7 +105,7 @@ impl Build {
         let project = Project::find()?;
         let mode = Mode::detect(self.json);
         let (record, folder, ui) = match self.rehearse {
-            Some(Rehearsal::Machine) => rehearse::run(self, entry, &project, mode).await?,
+            Some(depth) => rehearse::run(self, depth, entry, &project, mode).await?,
             None => account::run(self, entry, &project, mode).await?,
         };
         report(&ui, &record, &folder);

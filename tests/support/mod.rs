@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod cell;
+pub(crate) mod depth;
 pub(crate) mod snapshot;
 
 use std::path::{Path, PathBuf};

@@ -12,6 +12,9 @@ pub struct Call {
     pub method: String,
     /// Path. `{name}` stands for one segment and binds the resource that it names.
     pub path: String,
+    /// What a token must be good for, where tokens have scopes: `RESOURCE:read_only` or `RESOURCE:read_write`.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// What a name in the path stands for, where it is not the id of a resource of the kind with that name.
     #[serde(default)]
     pub bind: BTreeMap<String, Bind>,

@@ -80,6 +80,8 @@ type Options struct {
 	Speed float64
 	// Requests is how many requests a token may make in a window; the provider's own limit when 0.
 	Requests int
+	// Scopes is what Token is good for; for everything when empty.
+	Scopes []string
 }
 
 // Start starts a simulator, which ends with the test. Calls and fields that its description does not know, and
@@ -91,8 +93,11 @@ func Start(t *testing.T, provider string, options Options) *Simulator {
 		t.Fatal("SIMULATORS is not set: these tests are run by rehearsal/tests/provider_clients.rs")
 	}
 	order := map[string]any{
-		"speed":  1000.0,
-		"tokens": []map[string]any{{"value": Token}, {"value": ReadOnly, "read_only": true}},
+		"speed": 1000.0,
+		"tokens": []map[string]any{
+			{"value": Token, "scopes": append([]string{}, options.Scopes...)},
+			{"value": ReadOnly, "read_only": true},
+		},
 	}
 	if options.Speed != 0 {
 		order["speed"] = options.Speed
@@ -164,6 +169,18 @@ func (s *Simulator) Count(method, path string) int {
 	count := 0
 	for _, asked := range s.Ledger().Asked {
 		if asked.Method == method && strings.HasPrefix(asked.Path, path) {
+			count++
+		}
+	}
+	return count
+}
+
+// Answered tells how often a reply had this status.
+func (s *Simulator) Answered(status int) int {
+	s.t.Helper()
+	count := 0
+	for _, asked := range s.Ledger().Asked {
+		if asked.Status == status {
 			count++
 		}
 	}

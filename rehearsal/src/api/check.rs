@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::request::SEVERAL;
 use super::route;
+use super::scope;
 use super::text::{GLOBALS, Texts};
 
 /// The names that a text may use, with their fields where these are known.
@@ -29,8 +30,17 @@ pub(super) fn check(simulator: &Simulator, texts: &Texts) -> Result<()> {
             checker.template(header, &plain(&RATE)).with_context(|| format!("error {name}"))?;
         }
     }
+    for name in &simulator.plugin.asks_again {
+        checker.error(name).context("plugin")?;
+    }
+    checker.fields_of(&simulator.plugin.leaves).context("plugin")?;
     for (name, header) in &simulator.rate.headers {
         checker.template(header, &plain(&RATE)).with_context(|| format!("header {name}"))?;
+    }
+    for (name, header) in &simulator.headers {
+        checker
+            .template(header, &plain(&["scopes", "accepted"]))
+            .with_context(|| format!("header {name}"))?;
     }
     for (name, variable) in &simulator.environment {
         checker.template(variable, &Names::new()).with_context(|| format!("environment {name}"))?;
@@ -79,6 +89,9 @@ impl<'a> Checker<'a> {
     }
 
     fn call(&self, call: &'a Call) -> Result<()> {
+        if let Some(scope) = &call.scope {
+            ensure!(scope::is_one(scope), "{scope} is no scope");
+        }
         let mut names = Names::new();
         for name in route::names(&call.path) {
             let own = vec![name.to_owned()];

@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result};
 use minijinja::context;
-use provider_profiles::{Listing, PageKind};
+use provider_profiles::{Call, Listing, PageKind, Pages};
 use serde_json::Value as Json;
 
-use super::run::Run;
+use super::filter::Filter;
+use super::run::{Refusal, Run};
 use super::world::Scope;
 
 /// The page that a request asks for.
@@ -17,17 +18,32 @@ pub(super) struct Wanted<'a> {
     pub(super) path: &'a str,
     /// The request's parameters.
     pub(super) parameters: &'a [(String, String)],
+    /// What of the list it wants.
+    pub(super) filter: Option<Filter>,
+}
+
+/// Whether the provider takes the number of items that a request wants on a page.
+pub(super) fn check(pages: &Pages, call: &Call, parameters: &[(String, String)]) -> Result<(), Refusal> {
+    let wanted = parameters.iter().find(|(name, _)| *name == pages.size);
+    let Some((_, size)) = wanted.filter(|_| pages.strict && call.list.is_some()) else { return Ok(()) };
+    match size.parse() {
+        Ok(size) if (pages.minimum..=pages.maximum).contains(&size) => Ok(()),
+        _ => Err(Refusal { field: Some(pages.size.clone()), ..Refusal::of("invalid") }),
+    }
 }
 
 /// The body of one page.
 pub(super) fn page(run: &Run<'_>, listing: &Listing, wanted: &Wanted<'_>, scope: &Scope) -> Result<String> {
     let pages = &run.simulator.pages;
-    let items = items(run, listing, scope)?;
+    let mut items = items(run, listing, scope)?;
+    if let Some(filter) = &wanted.filter {
+        items = filter.apply(items)?;
+    }
     let parameter =
         |name: &str| wanted.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let size =
         parameter(&pages.size).and_then(|text| text.parse().ok()).map_or(pages.default, NonZeroUsize::get);
-    let size = size.clamp(1, pages.maximum);
+    let size = size.clamp(pages.minimum, pages.maximum);
     let count = items.len().div_ceil(size).max(1);
     let asked = parameter(&pages.page).unwrap_or_default();
     let page = match pages.kind {

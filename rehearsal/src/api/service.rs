@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use super::fault::{Faults, Struck};
+use super::filter::Filter;
 use super::hypervisor::{Done, Hypervisor};
 use super::ledger::{Asked, Ledger};
 use super::rate::{Rates, Standing};
@@ -19,7 +20,7 @@ use super::route::{self, Route};
 use super::run::{Begun, Refusal, Run, Stop, ended};
 use super::text::Texts;
 use super::world::{Bound, Scope, World};
-use super::{Token, list, request};
+use super::{Token, list, request, scope};
 use crate::metadata::lock;
 
 /// A request that has come in whole.
@@ -29,6 +30,8 @@ pub(super) struct Request {
     pub(super) path: String,
     pub(super) query: String,
     pub(super) authorization: Option<String>,
+    /// The header that narrows lists.
+    pub(super) filter: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -81,16 +84,35 @@ impl Service {
             }
             Err(Stop::Defect(error)) => defect(&mut state, &error),
         };
-        for (name, template) in &self.simulator.rate.headers {
-            let value = self.texts.render(template, &standing.context());
-            reply.headers.push((name.clone(), value.unwrap_or_default()));
-        }
+        reply.headers.extend(self.headers(request, standing));
         (reply.late, reply.cut) = (struck.late, struck.cut);
         let path = [request.path.as_str(), request.query.as_str()];
         let path = path.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("?");
         let status = if reply.cut { 0 } else { reply.status };
         state.book.asked.push(Asked { method: request.method.clone(), path, status });
         reply
+    }
+
+    /// The token that a request comes with, when it is one.
+    fn token(&self, request: &Request) -> Option<&Token> {
+        let bearer = request.authorization.as_deref()?.strip_prefix("Bearer ")?;
+        self.tokens.iter().find(|token| token.value == bearer)
+    }
+
+    /// The headers of every reply.
+    fn headers(&self, request: &Request, standing: Standing) -> Vec<(String, String)> {
+        let accepted = match route::find(&self.simulator, &request.method, &request.path, &Map::new()) {
+            Route::Call(number, _) => self.simulator.calls[number].scope.as_deref(),
+            Route::NoneFor(_) | Route::Unknown => None,
+        };
+        let scopes = self.token(request).map(|token| scope::told(&token.scopes)).unwrap_or_default();
+        let about = context! { scopes, accepted => accepted.unwrap_or_default() };
+        let of_rate = self.simulator.rate.headers.iter().map(|header| (header, standing.context()));
+        let of_scopes = self.simulator.headers.iter().map(|header| (header, about.clone()));
+        let rendered = of_rate.chain(of_scopes).map(|((name, template), context)| {
+            (name.clone(), self.texts.render(template, &context).unwrap_or_default())
+        });
+        rendered.filter(|(_, value)| !value.is_empty()).collect()
     }
 
     fn standing(&self, state: &mut State, request: &Request) -> Standing {
@@ -110,10 +132,7 @@ impl Service {
         if let Some(error) = &struck.error {
             return refused(error);
         }
-        let bearer = request.authorization.as_deref().and_then(|a| a.strip_prefix("Bearer "));
-        let Some(token) = self.tokens.iter().find(|token| Some(token.value.as_str()) == bearer) else {
-            return refused("unauthorized");
-        };
+        let Some(token) = self.token(request) else { return refused("unauthorized") };
         if standing.exceeded {
             return refused("too_many");
         }
@@ -129,7 +148,9 @@ impl Service {
                 return refused("unknown_call");
             }
         };
-        if token.read_only && request.method != "GET" {
+        let call = &self.simulator.calls[number];
+        let needed = call.scope.as_deref();
+        if token.read_only && request.method != "GET" || !scope::grants(&token.scopes, needed) {
             return refused("forbidden");
         }
         let now = self.clock.now();
@@ -138,7 +159,7 @@ impl Service {
                 state.world.delete(&name, now);
             }
         }
-        let reply = self.carry_out(state, request, &self.simulator.calls[number], &names, &body)?;
+        let reply = self.carry_out(state, request, call, &names, &body)?;
         state.carried_out.insert(number);
         Ok(reply)
     }
@@ -155,6 +176,8 @@ impl Service {
         let mut world = state.world.clone();
         let mut begun = Vec::new();
         let parameters = route::parameters(&request.query);
+        list::check(&self.simulator.pages, call, &parameters).map_err(Stop::Refused)?;
+        let filter = request.filter.as_deref().map(Filter::parse).transpose().map_err(Stop::Refused)?;
         let mut scope = Scope::new();
         for (name, value) in names {
             let own = [vec![name.clone()], vec!["id".to_owned()]];
@@ -175,7 +198,7 @@ impl Service {
             Some(listing) => list::page(
                 &run,
                 listing,
-                &list::Wanted { path: &request.path, parameters: &parameters },
+                &list::Wanted { path: &request.path, parameters: &parameters, filter },
                 &scope,
             )?,
             None => run.texts.render(&call.body, &run.context(&scope))?,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 use provider_profiles::Simulator;
 use serde_json::Value as Json;
@@ -13,8 +15,19 @@ use crate::metadata::random_hex;
 /// The field that tells a resource's kind; no provider's field has this name.
 pub(super) const KIND: &str = "$kind";
 /// Names that every template sees besides its own.
-pub(super) const GLOBALS: [&str; 10] =
-    ["world", "now", "url", "promised", "token", "show", "random", "selects", "range", "namespace"];
+pub(super) const GLOBALS: [&str; 11] = [
+    "world",
+    "now",
+    "url",
+    "promised",
+    "token",
+    "show",
+    "random",
+    "selects",
+    "decoded",
+    "range",
+    "namespace",
+];
 
 /// Evaluates them.
 #[derive(Debug)]
@@ -43,6 +56,8 @@ impl Texts {
         environment
             .add_function("selects", |selector: &str, labels: Value| selector::selects(selector, &labels));
         environment.add_function("random", |digits: usize| random_hex(digits));
+        // None for what is no base64, or no text.
+        environment.add_function("decoded", |text: &str| String::from_utf8(STANDARD.decode(text).ok()?).ok());
         Self { environment }
     }
 

@@ -29,7 +29,9 @@ pub(super) fn arguments(folder: &Path, spec: &Spec, disks: &Disks) -> Vec<String
     }
     add("-smp", spec.cpus.to_string());
     add("-m", spec.memory.to_string());
-    add("-drive", format!("file={},if=virtio,format=qcow2,cache=unsafe,discard=unmap", quote(&disks.root)));
+    // A machine that fills its disk with zeros shall not fill this one's.
+    let root = format!("file={},if=virtio,format=qcow2,cache=unsafe", quote(&disks.root));
+    add("-drive", format!("{root},discard=unmap,detect-zeroes=unmap"));
     if let Some(iso) = &disks.config_drive {
         add("-drive", format!("file={},if=virtio,format=raw,readonly=on", quote(iso)));
     }

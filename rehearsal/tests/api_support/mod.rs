@@ -155,7 +155,7 @@ pub(crate) struct Answer {
 
 impl Cloud {
     pub(crate) fn options() -> Options {
-        let tokens = vec![Token { value: TOKEN.into(), read_only: false }];
+        let tokens = vec![Token { value: TOKEN.into(), ..Token::default() }];
         Options { tokens, speed: 10_000.0, requests: None }
     }
 

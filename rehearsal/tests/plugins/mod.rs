@@ -6,16 +6,19 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use echora_rehearsal::api::{Api, Nothing, Options, Token};
+use echora_rehearsal::api::{Api, Nothing, Options, Reachable, Token};
 use echora_rehearsal::cache::Cache;
+use echora_rehearsal::depth::Depth;
+use echora_rehearsal::network::Network;
 use echora_rehearsal::process::Job;
-use echora_rehearsal::{plugins, tools};
-use provider_profiles::{Catalog, Simulator};
+use echora_rehearsal::tools::{self, Tool};
+use provider_profiles::{Catalog, Conduct, Simulator};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 /// The name of every build's snapshot.
 pub(crate) const SNAPSHOT: &str = "echora-of-a-test";
@@ -36,8 +39,14 @@ pub(crate) struct Rig {
     region: String,
     builder: String,
     packer: PathBuf,
-    plugins: Arc<TempDir>,
+    plugins: PathBuf,
     simulator: Simulator,
+}
+
+/// A played API: on loopback, or under its own name in a network where the build runs too.
+pub(crate) enum Played {
+    Near(Api),
+    Named(Box<(Reachable, Network)>),
 }
 
 /// A build that runs; dropping it ends it.
@@ -50,41 +59,51 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Every provider whose API is described and whose plugin is pinned; the others are named with the reason.
-pub(crate) async fn rigs() -> Vec<Rig> {
+/// Every provider whose API is described and whose plugin can be had; the others are named with the reason.
+pub(crate) async fn rigs() -> &'static [Rig] {
+    static RIGS: OnceCell<Vec<Rig>> = OnceCell::const_new();
+    RIGS.get_or_init(find).await
+}
+
+async fn find() -> Vec<Rig> {
     let cache = Cache::user().unwrap();
-    let packer = tools::obtain(&cache, root(), "packer").await.unwrap().path;
-    let described = Catalog::simulators_in(&root().join("provider-profiles/simulators")).unwrap();
+    let packer: Tool = tools::obtain(&cache, root(), "packer").await.unwrap();
     let mut rigs = Vec::new();
     for entry in Catalog::embedded().unwrap().iter() {
         let (id, packing) = (&entry.profile.id, &entry.profile.packer);
-        let Some(simulator) = described.get(id) else {
-            println!("{id}: not tried, its API is not described");
-            continue;
+        let template = fs::read_to_string(generated(id).join("plugins.pkr.hcl")).unwrap();
+        // Kept for the next run, which installs it anew.
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins").join(id);
+        fs::create_dir_all(&scratch).unwrap();
+        let depth = Depth::greatest(entry, &cache, root(), &packer, &template, &scratch).await.unwrap();
+        let real = match depth {
+            Depth::Api(real) => real,
+            Depth::Machine(reason) => {
+                println!("{id}: not tried, {reason}");
+                continue;
+            }
         };
-        let Some(plugin) = plugins::pinned(&cache, root(), &packing.plugin).await.unwrap() else {
-            println!("{id}: not tried, its plugin is not pinned");
-            continue;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        plugins::install(&packer, &packing.plugin, &plugin.path, folder.path()).await.unwrap();
+        println!("{id}: tried with the plugin {} {}", real.plugin.version, real.plugin.how);
         rigs.push(Rig {
             id: id.clone(),
             region: region(id),
             builder: packing.builder.clone(),
-            packer: packer.clone(),
-            plugins: Arc::new(folder),
-            simulator: simulator.clone(),
+            packer: packer.path.clone(),
+            plugins: real.plugin.folder,
+            simulator: real.simulator,
         });
     }
-    assert!(!rigs.is_empty(), "no plugin is pinned");
+    assert!(!rigs.is_empty(), "no plugin can be had");
     rigs
+}
+
+fn generated(id: &str) -> PathBuf {
+    root().join("packer/generated").join(id)
 }
 
 /// The region that the generated template builds in.
 fn region(id: &str) -> String {
-    let variables =
-        fs::read_to_string(root().join(format!("packer/generated/{id}/variables.pkr.hcl"))).unwrap();
+    let variables = fs::read_to_string(generated(id).join("variables.pkr.hcl")).unwrap();
     let (_, after) = variables.split_once("variable \"region\"").unwrap();
     let (_, after) = after.split_once("default").unwrap();
     after.split('"').nth(1).unwrap().to_owned()
@@ -92,12 +111,31 @@ fn region(id: &str) -> String {
 
 impl Rig {
     /// A simulator of its own, a thousand times as fast as the provider.
-    pub(crate) async fn simulator(&self) -> Api {
+    pub(crate) async fn simulator(&self) -> Played {
+        let tokens = vec![Token { value: TOKEN.into(), ..Token::default() }];
+        let options = Options { tokens, speed: 1000.0, requests: None };
+        let simulator = self.simulator.clone();
+        if simulator.host.is_some() {
+            let network = Network::create(&[]).await.unwrap();
+            let served = Reachable::serve(&network, simulator, &options, Arc::new(Nothing)).await.unwrap();
+            return Played::Named(Box::new((served, network)));
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let tokens = vec![Token { value: TOKEN.into(), read_only: false }];
-        let options = Options { tokens, speed: 1000.0, requests: None };
-        Api::serve(self.simulator.clone(), listener, &url, &options, Arc::new(Nothing)).unwrap()
+        Played::Near(Api::serve(simulator, listener, &url, &options, Arc::new(Nothing)).unwrap())
+    }
+
+    /// How the plugin behaves.
+    pub(crate) fn conduct(&self) -> &Conduct {
+        &self.simulator.plugin
+    }
+
+    /// Whether its build comes to its end without a machine; told when not.
+    pub(crate) fn ends_without_a_machine(&self) -> bool {
+        if self.conduct().needs_ssh {
+            println!("{}: not tried without a machine, its plugin needs SSH to come to its end", self.id);
+        }
+        !self.conduct().needs_ssh
     }
 
     /// The same build elsewhere.
@@ -107,7 +145,7 @@ impl Rig {
 
     /// The generated template without what happens on the machine.
     fn template(&self, folder: &Path) {
-        let generated = root().join("packer/generated").join(&self.id);
+        let generated = generated(&self.id);
         for name in ["plugins.pkr.hcl", "variables.pkr.hcl"] {
             fs::copy(generated.join(name), folder.join(name)).unwrap();
         }
@@ -121,20 +159,42 @@ impl Rig {
     }
 }
 
+impl Played {
+    pub(crate) fn api(&self) -> &Api {
+        match self {
+            Self::Near(api) => api,
+            Self::Named(named) => &named.0.api,
+        }
+    }
+
+    /// A command that finds it.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = match self {
+            Self::Near(_) => Command::new(program),
+            Self::Named(named) => named.1.command(program),
+        };
+        match self {
+            Self::Near(api) => command.envs(api.environment().unwrap()).env("NO_PROXY", "127.0.0.1"),
+            Self::Named(named) => command.envs(named.0.environment.clone()),
+        };
+        command
+    }
+}
+
 impl Build {
-    pub(crate) fn start(rig: &Rig, api: &Api) -> Self {
+    pub(crate) fn start(rig: &Rig, played: &Played) -> Self {
         let folder = tempfile::tempdir().unwrap();
         rig.template(folder.path());
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        let mut command = Command::new(&rig.packer);
+        let mut command = played.command(&rig.packer);
         command.args(["build", "-color=false"]);
         for (name, value) in [("snapshot", SNAPSHOT), ("region", &rig.region), ("token", TOKEN)] {
             command.arg("-var").arg(format!("{name}={value}"));
         }
         command.arg("-var").arg(format!("manifest={}", folder.path().join("manifest.json").display()));
-        command.arg(".").current_dir(folder.path()).envs(api.environment().unwrap());
-        command.env("PACKER_PLUGIN_PATH", rig.plugins.path()).env("CHECKPOINT_DISABLE", "1");
-        command.env("PACKER_CONFIG_DIR", folder.path()).env("NO_PROXY", "127.0.0.1");
+        command.arg(".").current_dir(folder.path());
+        command.env("PACKER_PLUGIN_PATH", &rig.plugins).env("CHECKPOINT_DISABLE", "1");
+        command.env("PACKER_CONFIG_DIR", folder.path());
         command.stdout(log.try_clone().unwrap()).stderr(Stdio::from(log));
         Self { job: Job::start(&mut command, "packer build").unwrap(), folder }
     }

@@ -68,6 +68,7 @@ pub(super) async fn run(
         template: &template,
         variables: &variables,
         home: None,
+        environment: &[],
         deadline: PACKER,
     };
     run.run(&ui, &step).await.with_context(|| format!("the build failed; its log is {}", log.display()))?;
@@ -88,6 +89,7 @@ pub(super) async fn run(
         },
         images: super::image_records(&images),
         snapshot: Snapshot::Account { id },
+        account: None,
         packages: super::read_packages(&packages)?,
         steps: ui.times(),
     };
@@ -127,7 +129,7 @@ fn given(build: &Build, entry: &Entry) -> Result<Vec<ImageSource>> {
 }
 
 /// The id of what the last build of a manifest made.
-fn artifact(manifest: &str) -> Result<String> {
+pub(super) fn artifact(manifest: &str) -> Result<String> {
     let manifest: Value = serde_json::from_str(manifest).context("Packer's manifest is damaged")?;
     let build = manifest["builds"].as_array().and_then(|builds| builds.last());
     build

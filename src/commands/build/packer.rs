@@ -30,6 +30,8 @@ pub(super) struct PackerRun<'a> {
     pub variables: &'a Path,
     /// Folder for Packer's own state in place of the user's.
     pub home: Option<&'a Path>,
+    /// Variables that it gets besides this program's.
+    pub environment: &'a [(String, String)],
     /// The longest that the whole build may take.
     pub deadline: Duration,
 }
@@ -79,6 +81,7 @@ impl PackerRun<'_> {
         command.args(words).args(["build", "-color=false", "-on-error=cleanup"]);
         command.arg("-var-file").arg(self.variables).arg(self.template);
         command.env("CHECKPOINT_DISABLE", "1");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(home) = self.home {
             command.env("PACKER_CONFIG_DIR", home).env("PACKER_CACHE_DIR", home);
         }

@@ -1,44 +1,44 @@
 //! A build in the local cloud: the provider's machine is a local one, everything from Packer on is real.
 
-use std::collections::BTreeMap;
+mod leftovers;
+mod note;
+mod reuse;
+mod task;
+mod with_plugin;
+mod without_plugin;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use echora_rehearsal::base;
 use echora_rehearsal::cache::{Cache, Key, sha256};
+use echora_rehearsal::depth::Depth;
 use echora_rehearsal::images::{self, ImageSource};
-use echora_rehearsal::machine::{Accelerator, KeyPair, Machine, Spec};
-use echora_rehearsal::metadata::{Metadata, setting_for};
-use echora_rehearsal::mirror::{self, Mirror};
-use echora_rehearsal::network::{MACHINE_V4, Network};
 use echora_rehearsal::tools;
 use provider_profiles::{Architecture, Base, Entry};
-use serde_json::json;
 
-use super::packer::PackerRun;
-use super::{Build, payload};
+use self::note::Note;
+use self::task::Task;
+use super::{Build, Rehearsal, payload};
 use crate::error::{Exit, Fault};
 use crate::preflight;
 use crate::project::Project;
-use crate::record::{Depth, Record, Snapshot, Versions};
+use crate::record::{Record, Snapshot, Versions};
 use crate::render::{self, Files};
 use crate::ui::{Mode, Ui};
 
 const STEPS: usize = 6;
 const SNAPSHOT: &str = "snapshot.qcow2";
-const MEMORY: u32 = 2048;
-const CPUS: u32 = 2;
 /// What local machines have.
 const MACHINE: Architecture = Architecture::X86_64;
-const PACKER: Duration = Duration::from_secs(3600);
-const DEPTH_NOTE: &str =
-    "depth machine: Packer's null builder stands for the source block; no API of the provider takes part";
+/// Name of the folder below the scratch folder where a plugin is put that is not installed.
+const PLUGINS: &str = "plugins";
 
 /// Builds, or finds an earlier build of the same inputs.
 pub(super) async fn run(
     build: &Build,
+    asked: Rehearsal,
     entry: &Entry,
     project: &Project,
     mode: Mode,
@@ -59,11 +59,10 @@ pub(super) async fn run(
     let folder = build.folder(project, &began)?;
     let log = folder.join("build.log");
     ui.log_to(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?);
-    if let Some(last) = latest(&folder) {
+    if let Some(last) = reuse::latest(&folder) {
         ui.expect(last.steps);
     }
-    ui.say(&format!("building for {} here; {DEPTH_NOTE}", entry.profile.name));
-    let work = Work { build, entry, base, project, cache: &cache, ui: &ui, folder: &folder };
+    let work = Work { build, asked, entry, base, project, cache: &cache, ui: &ui, folder: &folder };
     let (record, folder) = match work.run(&began).await {
         Ok(Outcome::Built(record)) => (record, folder),
         Ok(Outcome::Reused(record, earlier)) => {
@@ -85,6 +84,7 @@ enum Outcome {
 
 struct Work<'a> {
     build: &'a Build,
+    asked: Rehearsal,
     entry: &'a Entry,
     base: &'a Base,
     project: &'a Project,
@@ -97,14 +97,20 @@ impl Work<'_> {
     async fn run(&self, began: &str) -> Result<Outcome> {
         let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
         let (packer, caddy) = self.tools().await?;
+        let depth = self.depth(&packer, &scratch.path().join(PLUGINS)).await?;
+        let note = Note::of(&depth, self.entry);
+        self.ui.say(&format!("building for {} here; {}", self.entry.profile.name, note.text));
         let (disk, base) = self.base().await?;
         let images = self.images(&caddy).await?;
-        let files = render::rehearsal(&self.entry.profile)?;
+        let files = match &depth {
+            Depth::Api(_) => render::provider(&self.entry.profile)?,
+            Depth::Machine(_) => render::rehearsal(&self.entry.profile)?,
+        };
         let payload = scratch.path().join(payload::NAME);
         super::write_payload(&payload, self.build, self.project, self.base, &files, &images)?;
-        let inputs = self.inputs(&payload, &files, &base)?;
+        let inputs = self.inputs(&payload, &files, &base, &depth)?;
         if self.build.reuse
-            && let Some((record, earlier)) = self.reusable(&inputs)
+            && let Some((record, earlier)) = reuse::reusable(self.folder, &inputs)
         {
             self.ui.say(&format!(
                 "nothing that goes into the image has changed: reused the build in {}",
@@ -113,52 +119,29 @@ impl Work<'_> {
             return Ok(Outcome::Reused(Box::new(record), earlier));
         }
 
-        let step = self.ui.step("machine", "starting the build machine");
-        let accelerator = Accelerator::detect(self.cache, &disk).await?;
-        let network = Network::create(&mirror::HOSTS).await?;
-        let mirror = Mirror::serve(&network, self.cache).await?;
-        let key = KeyPair::generate().await?;
-        let setting = setting_for(self.entry, vec![key.public().to_owned()], String::new(), BTreeMap::new());
-        let _metadata = Metadata::serve(&network, &self.entry.fixture, setting.clone()).await?;
-        let spec = Spec {
-            entry: self.entry,
-            setting: &setting,
-            backing: &disk,
-            cpus: CPUS,
-            memory: MEMORY,
-            accelerator,
+        let task = Task { work: self, scratch: scratch.path(), packer: &packer.path, files: &files, disk };
+        let built = match &depth {
+            Depth::Api(real) => task.with_plugin(real).await?,
+            Depth::Machine(_) => task.without_plugin().await?,
         };
-        let mut machine = Machine::start(&network, &spec).await?;
-        key.wait_for_ssh(&network, Duration::from_secs(self.build.ssh_timeout))
-            .await
-            .with_context(|| console(&machine))?;
-        step.done(accelerator.name());
-
-        let step = self.ui.step("packer", "provisioning with Packer");
-        let parts = self.packer(&scratch, &packer.path, &files, &payload, &network, &key, &step).await?;
-        step.done(&format!("{}; {}", seconds(&parts), mirror.summary()));
-
-        let step = self.ui.step("snapshot", "powering down and taking the snapshot");
-        machine.power_down().await?;
-        let snapshot = self.folder.join(SNAPSHOT);
-        machine.snapshot(&snapshot).await?;
-        let (sha256, bytes) = sha256(&snapshot)?;
-        step.done(&format!("{} MB", bytes / 1_000_000));
+        let (sha256, bytes) = sha256(&self.folder.join(SNAPSHOT))?;
+        built.step.done(&format!("{} MB", bytes / 1_000_000));
 
         let record = Record {
             provider: self.entry.profile.id.clone(),
-            depth: Depth::Machine,
-            depth_note: Some(DEPTH_NOTE.to_owned()),
+            depth: note.depth,
+            depth_note: Some(note.text),
             began: began.to_owned(),
             inputs,
             versions: Versions {
                 echora_images: env!("CARGO_PKG_VERSION").to_owned(),
                 packer: format!("{} ({})", packer.version, packer.how),
-                plugin: format!("none: {} took no part", self.entry.profile.packer.plugin.source),
+                plugin: note.plugin,
                 base,
             },
             images: super::image_records(&images),
             snapshot: Snapshot::Disk { file: SNAPSHOT.to_owned(), sha256, bytes },
+            account: built.account,
             packages: super::read_packages(&scratch.path().join("packages.txt"))?,
             steps: self.ui.times(),
         };
@@ -211,11 +194,15 @@ impl Work<'_> {
     }
 
     /// Digest over all that goes into the image.
-    fn inputs(&self, payload: &Path, files: &Files, base: &str) -> Result<String> {
+    fn inputs(&self, payload: &Path, files: &Files, base: &str, depth: &Depth) -> Result<String> {
         let mut key =
             Key::default().text("base", base).path("scripts", &self.project.path("packer/scripts"))?;
         for (name, text) in files {
             key = key.text(name, text);
+        }
+        if let Depth::Api(real) = depth {
+            let simulator = serde_json::to_string(&real.simulator).context("cannot write down the API")?;
+            key = key.text("plugin", &real.plugin.version).text("api", &simulator);
         }
         // Archives are large and named by their id in images.json.
         for part in ["bin", "stack", "frontend", "images.json"] {
@@ -224,85 +211,18 @@ impl Work<'_> {
         Ok(key.digest())
     }
 
-    /// An earlier build of the same inputs whose snapshot is still what its record says.
-    fn reusable(&self, inputs: &str) -> Option<(Record, PathBuf)> {
-        builds_beside(self.folder).into_iter().filter(|(record, _)| record.inputs == inputs).find(
-            |(record, folder)| {
-                let Snapshot::Disk { file, sha256: wanted, .. } = &record.snapshot else {
-                    return false;
-                };
-                sha256(&folder.join(file)).is_ok_and(|(found, _)| found == *wanted)
-            },
-        )
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one call of one program")]
-    async fn packer(
-        &self,
-        scratch: &tempfile::TempDir,
-        packer: &Path,
-        files: &Files,
-        payload: &Path,
-        network: &Network,
-        key: &KeyPair,
-        step: &crate::ui::Step,
-    ) -> Result<Vec<(String, f64)>> {
-        let template = scratch.path().join("template");
-        fs::create_dir(&template).context("cannot make a folder for the template")?;
-        for (name, text) in files {
-            fs::write(template.join(name), text).context("cannot write the template")?;
+    /// How much of the provider takes part.
+    async fn depth(&self, packer: &tools::Tool, scratch: &Path) -> Result<Depth> {
+        if self.asked == Rehearsal::Machine {
+            return Ok(Depth::Machine("it was asked for".into()));
         }
-        let variables = scratch.path().join("variables.json");
-        let values = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "payload": payload,
-            "scripts": self.project.path("packer/scripts"),
-            "packages": scratch.path().join("packages.txt"),
-            "manifest": scratch.path().join("manifest.json"),
-            "ssh_host": MACHINE_V4.to_string(),
-            "ssh_private_key_file": key.private_file(),
-        });
-        fs::write(&variables, values.to_string()).context("cannot write Packer's variables")?;
-        let prefix = ["ip", "netns", "exec", network.namespace()].map(str::to_owned);
-        let home = scratch.path().join("packer");
-        let run = PackerRun {
-            prefix: &prefix,
-            packer,
-            template: &template,
-            variables: &variables,
-            home: Some(&home),
-            deadline: PACKER,
-        };
-        run.run(self.ui, step).await
+        let files = render::provider(&self.entry.profile)?;
+        let requirement = &files[render::PLUGINS];
+        let root = self.project.path("");
+        Depth::greatest(self.entry, self.cache, &root, packer, requirement, scratch).await
     }
-}
-
-fn console(machine: &Machine) -> String {
-    format!("the console's last lines:\n{}", machine.console_tail())
 }
 
 fn reused(reused: bool) -> &'static str {
     if reused { "reused" } else { "built" }
-}
-
-fn seconds(parts: &[(String, f64)]) -> String {
-    parts.iter().map(|(name, seconds)| format!("{name} {seconds:.0} s")).collect::<Vec<_>>().join(", ")
-}
-
-/// The builds in the folders beside this one, newest first.
-fn builds_beside(folder: &Path) -> Vec<(Record, PathBuf)> {
-    let entries = folder.parent().and_then(|parent| fs::read_dir(parent).ok());
-    let mut builds: Vec<_> = entries
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.file_name() != "latest" && entry.path() != folder)
-        .filter_map(|entry| Record::read(&entry.path()).ok().map(|(record, _)| (record, entry.path())))
-        .collect();
-    builds.sort_by(|(one, _), (two, _)| two.began.cmp(&one.began));
-    builds
-}
-
-fn latest(folder: &Path) -> Option<Record> {
-    builds_beside(folder).into_iter().next().map(|(record, _)| record)
 }
