@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echora_rehearsal::api::{Deed, Done, Order};
 use echora_rehearsal::host::{Host, Site};
@@ -66,6 +66,15 @@ fn emulators(network: &Network) -> usize {
     ids.lines().filter(is_emulator).count()
 }
 
+/// A machine that was started becomes an emulator a moment later.
+async fn wait_for_emulator(network: &Network) {
+    let end = Instant::now() + PATIENCE;
+    while emulators(network) != 1 {
+        assert!(Instant::now() < end, "{} emulators run", emulators(network));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 fn order(id: &str) -> Deed {
     Deed::Start(Order {
         id: id.into(),
@@ -91,7 +100,7 @@ async fn what_is_ordered_is_started_kept_and_deleted() {
     let _ssh = rig.answer_ssh().await;
     let started = rig.told(order("7")).await.unwrap();
     assert_eq!(started.ipv4, MACHINE_V4.to_string());
-    assert_eq!(emulators(&rig.network), 1);
+    wait_for_emulator(&rig.network).await;
     let second = rig.told(order("8")).await.unwrap_err().to_string();
     assert!(second.contains("room for one machine") && second.contains('7'), "{second}");
 
@@ -102,7 +111,7 @@ async fn what_is_ordered_is_started_kept_and_deleted() {
     assert!(rig.told(snapshot("7", "71")).await.unwrap().gigabytes > 0.0);
     assert_eq!(rig.host.snapshots(), ["71"]);
     rig.told(Deed::PowerOn("7".into())).await.unwrap();
-    assert_eq!(emulators(&rig.network), 1);
+    wait_for_emulator(&rig.network).await;
     rig.told(Deed::Delete("7".into())).await.unwrap();
     assert_eq!(emulators(&rig.network), 0);
     assert!(rig.told(Deed::ShutDown("7".into())).await.is_err(), "it is gone");
@@ -131,7 +140,7 @@ async fn a_host_that_goes_leaves_nothing() {
     rig.told(snapshot("7", "70")).await.unwrap();
     rig.told(Deed::PowerOn("7".into())).await.unwrap();
     let side = rig.host.hypervisor();
-    assert_eq!(emulators(&rig.network), 1);
+    wait_for_emulator(&rig.network).await;
     let Rig { host, network, folder } = rig;
     drop(host);
     assert_eq!(emulators(&network), 0);
