@@ -41,9 +41,13 @@ fn check_nothing_left(work: &Path, process: u32) {
     assert_eq!(namespaces_of(process), Vec::<String>::new());
     let left: Vec<_> = fs::read_dir(work.join("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.is_empty(), "{left:?}");
-    let work = work.display().to_string();
     let mounts = fs::read_to_string("/proc/mounts").unwrap();
-    assert!(!mounts.contains(&work), "{mounts}");
+    assert!(!mounts.contains(&work.display().to_string()), "{mounts}");
+    check_no_process(work);
+}
+
+fn check_no_process(work: &Path) {
+    let work = work.display().to_string();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&command).contains(&work), "{}", String::from_utf8_lossy(&command));
@@ -99,5 +103,25 @@ async fn a_machine_that_never_answers_fails_with_its_console() {
         }
         assert!(!text.contains("left in the played account"), "{kind:?}: {text}");
         check_nothing_left(work.path(), process);
+    }
+}
+
+/// Nobody is left to clean up after a process that was killed, but the next one of its kind.
+#[tokio::test]
+async fn what_a_killed_rehearsal_leaves_running_the_next_one_ends() {
+    for kind in &kinds().await {
+        let work = tempfile::tempdir().unwrap();
+        let mut child =
+            rehearsal(work.path(), kind, "300").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_for_machine(work.path(), &mut child);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!namespaces_of(child.id()).is_empty(), "{kind:?}: it was not killed in its midst");
+
+        let next = tempfile::tempdir().unwrap();
+        let output = rehearsal(next.path(), kind, "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{kind:?}: {}", stderr(&output));
+        assert_eq!(namespaces_of(child.id()), Vec::<String>::new(), "{kind:?}");
+        check_no_process(work.path());
     }
 }
