@@ -7,6 +7,8 @@
 mod plan;
 
 #[cfg(feature = "catalog")]
+mod api;
+#[cfg(feature = "catalog")]
 mod catalog;
 #[cfg(feature = "catalog")]
 mod fixture;
@@ -18,13 +20,15 @@ mod simulator;
 pub use plan::{Condition, Document, Fields, Format, GuestPlan, InputSource, Metadata, Place, TokenDance};
 
 #[cfg(feature = "catalog")]
+pub use api::{Api, ApiPageKind, ApiPages, ApiRefusal, Check, Offer, Register, Resource, Rights};
+#[cfg(feature = "catalog")]
 pub use catalog::{Catalog, Entry, UnknownProvider};
 #[cfg(feature = "catalog")]
 pub use fixture::{ConfigDrive, Exchange, Fixture, Instance, Reply, Setting};
 #[cfg(feature = "catalog")]
 pub use profile::{
-    Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Datasource, Dmi, Doc, Identity, KeyDelivery,
-    Packer, Plugin, Profile, Token,
+    Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Datasource, Dmi, Doc, Identity, KeyArguments,
+    KeyDelivery, LabelKind, Labels, Packer, Plugin, Profile, Token,
 };
 #[cfg(feature = "catalog")]
 pub use simulator::{

@@ -4,7 +4,7 @@ use hcl::expr::{
     Expression, FuncCall, Object, ObjectKey, TemplateExpr, Traversal, TraversalOperator, Variable,
 };
 use hcl::{Block, BlockBuilder, Body, Identifier};
-use provider_profiles::Profile;
+use provider_profiles::{LabelKind, Profile};
 
 use super::hcl::literal;
 
@@ -13,6 +13,9 @@ pub const PAYLOAD_IN_MACHINE: &str = "/var/tmp/echora-payload";
 
 /// Oldest Packer that reads these templates.
 const PACKER: &str = ">= 1.11.0";
+/// A build's own name, as `BuildId` makes and knows it.
+const NAMED: &str = "echora-${formatdate(\"YYYYMMDD-hhmmss\", timestamp())}-${substr(uuidv4(), 0, 6)}";
+const MAKER: &str = "echora-images";
 const SOURCE_NAME: &str = "echora";
 /// Package downloads on a slow mirror, and the clean-up of a large disk.
 const LONG: &str = "45m";
@@ -46,21 +49,27 @@ pub(super) fn variables(profile: &Profile) -> Body {
             .build(),
         text("plan", "Plan of the build machine", &plan),
         text("region", "Where to build", &packer.region),
-        text("snapshot", "Name of the snapshot; empty for one with the time in it", ""),
+        text("snapshot", "Name of the build in what it makes; empty for one with the time in it", ""),
         text("version", "Version of echora-images that builds", "unknown"),
         text("payload", "Folder with what goes into the image, called echora-payload", "echora-payload"),
         text("scripts", "Folder of the provisioners; empty for those of this checkout", ""),
         text("packages", "File to write the list of packages to", "packages.txt"),
         text("manifest", "File to write Packer's manifest to", "manifest.json"),
     ];
-    let named = conditional("snapshot", "echora-${formatdate(\"YYYYMMDD-hhmmss\", timestamp())}");
+    let key = packer.key.iter().flat_map(|_| {
+        [
+            optional("key", "SSH key of the account; null for one that the plugin makes"),
+            optional("key_file", "File with its private half"),
+        ]
+    });
+    let named = conditional("snapshot", NAMED);
     let scripts = conditional("scripts", "${path.root}/../../scripts");
     let locals = Block::builder("locals")
         .add_attribute(("snapshot", named))
         .add_attribute(("scripts", scripts))
         .add_attribute(("environment", environment(profile)))
         .build();
-    Body::builder().add_blocks(blocks).add_block(locals).build()
+    Body::builder().add_blocks(blocks).add_blocks(key).add_block(locals).build()
 }
 
 pub(super) fn source(profile: &Profile) -> Body {
@@ -76,10 +85,29 @@ pub(super) fn source(profile: &Profile) -> Body {
     if let Some(machine) = &names.machine {
         block = block.add_attribute((machine.as_str(), of("local", "snapshot")));
     }
+    if let Some(key) = &packer.key {
+        block = block.add_attribute((key.id.as_str(), of("var", "key")));
+        block = block.add_attribute((key.file.as_str(), of("var", "key_file")));
+    }
+    for argument in &packer.labels.arguments {
+        block = block.add_attribute((argument.as_str(), labels(packer.labels.kind)));
+    }
     for (name, value) in &packer.arguments {
         block = block.add_attribute((name.as_str(), expression(value)));
     }
     Body::builder().add_block(block.build()).build()
+}
+
+/// Who made it, and in which build: what is left of a build is found by them.
+fn labels(kind: LabelKind) -> Expression {
+    match kind {
+        LabelKind::List => vec![literal(MAKER), of("local", "snapshot")].into(),
+        LabelKind::Map => {
+            let build = (ObjectKey::Expression("build".into()), of("local", "snapshot"));
+            let maker = (ObjectKey::Expression("made-by".into()), literal(MAKER));
+            Object::from_iter([maker, build]).into()
+        }
+    }
 }
 
 /// Packer's built-in builder that does nothing but connect.
@@ -171,6 +199,10 @@ fn text(name: &str, description: &str, default: &str) -> Block {
         .add_attribute(("type", of_name("string")))
         .add_attribute(("default", literal(default)))
         .build()
+}
+
+fn optional(name: &str, description: &str) -> Block {
+    variable(name, description).add_attribute(("default", Expression::Null)).build()
 }
 
 /// `var.NAME != "" ? var.NAME : DEFAULT`, the default being a template.
