@@ -7,4 +7,5 @@ pub mod contract;
 pub mod credentials;
 pub mod generate;
 pub mod providers;
+pub mod prune;
 pub mod shell;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::account::BuildId;
 use crate::error::{Exit, Fault};
 use crate::ui::StepTime;
 
@@ -15,6 +16,9 @@ use crate::ui::StepTime;
 pub struct Record {
     /// The provider's id.
     pub provider: String,
+    /// The build's name in the account; none for a rehearsal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildId>,
     /// How much of the provider was real.
     pub depth: Depth,
     /// Why it was not more, in words.

@@ -1,6 +1,7 @@
 //! `build`: an image from nothing, with a record of it.
 
 mod account;
+mod key;
 mod packer;
 mod payload;
 mod rehearse;
@@ -17,6 +18,7 @@ use serde_json::json;
 
 use super::generate::catalog;
 use crate::error::{Exit, Fault};
+use crate::interrupt::Interrupt;
 use crate::project::Project;
 use crate::record::{ImageRecord, Record};
 use crate::render::Files;
@@ -73,14 +75,14 @@ pub enum Rehearsal {
 
 impl Build {
     /// Builds and says where the record is.
-    pub async fn run(&self) -> Result<()> {
+    pub async fn run(&self, interrupt: &Interrupt) -> Result<()> {
         let catalog = catalog(None)?;
         let entry = catalog.find(&self.provider)?;
         let project = Project::find()?;
         let mode = Mode::detect(self.json);
         let (record, folder, ui) = match self.rehearse {
-            Some(Rehearsal::Machine) => rehearse::run(self, entry, &project, mode).await?,
-            None => account::run(self, entry, &project, mode).await?,
+            Some(Rehearsal::Machine) => interrupt.ends(rehearse::run(self, entry, &project, mode)).await?,
+            None => account::run(self, entry, &project, mode, interrupt).await?,
         };
         report(&ui, &record, &folder);
         Ok(())

@@ -141,6 +141,7 @@ impl Work<'_> {
 
         let record = Record {
             provider: self.entry.profile.id.clone(),
+            build: None,
             depth: Depth::Machine,
             depth_note: Some(DEPTH_NOTE.to_owned()),
             began: began.to_owned(),
@@ -265,6 +266,7 @@ impl Work<'_> {
             template: &template,
             variables: &variables,
             home: Some(&home),
+            environment: &[],
             deadline: PACKER,
         };
         run.run(self.ui, step).await
