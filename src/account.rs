@@ -104,7 +104,13 @@ impl Account {
         }
         let other = api.endpoint.as_ref().and_then(|name| std::env::var(name).ok());
         let base = other.filter(|base| !base.is_empty()).unwrap_or_else(|| api.base.clone());
-        let client = Client::new(&base, token)?;
+        Self::at(profile, &base, token)
+    }
+
+    /// The same at another address, with a token that is no secret of the environment.
+    pub fn at(profile: &Profile, base: &str, token: String) -> Result<Option<Self>> {
+        let Some(api) = profile.api.clone() else { return Ok(None) };
+        let client = Client::new(base, token)?;
         Ok(Some(Self { provider: profile.id.clone(), api, client }))
     }
 

@@ -187,9 +187,12 @@ pub struct Offer {
     /// How many of the disk's unit are one GB.
     #[serde(default = "one")]
     pub per_gigabyte: f64,
-    /// Place of the price of an hour.
+    /// Place of the price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hourly: Option<String>,
+    pub price: Option<String>,
+    /// How many hours that price is for.
+    #[serde(default = "one")]
+    pub price_hours: f64,
 }
 
 fn one() -> f64 {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::DateTime;
-use provider_profiles::{Offer, Rights};
+use provider_profiles::{Base, Offer, Profile, Rights};
 use reqwest::header::{DATE, HeaderMap};
 use serde_json::{Value, json};
 
 use super::client::Answer;
-use super::{Account, Kind, Refused, place};
+use super::{Account, BuildId, Kind, Refused, place};
 use crate::error::{Exit, Problem};
 use crate::time::utc;
 
@@ -29,6 +29,24 @@ pub struct Wanted {
     pub smallest_plan: Option<String>,
     /// Name of the snapshot to be.
     pub snapshot: String,
+}
+
+impl Wanted {
+    /// What a build by `profile` on `base` asks for.
+    #[must_use]
+    pub fn of(profile: &Profile, base: &Base, build: &BuildId) -> Self {
+        let image = match &base.image {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Self {
+            region: profile.packer.region.clone(),
+            plan: base.plan.clone(),
+            image,
+            smallest_plan: profile.packer.smallest_plan.clone(),
+            snapshot: build.to_string(),
+        }
+    }
 }
 
 impl Account {
@@ -59,8 +77,8 @@ impl Account {
     pub async fn price(&self, plan: &str) -> Result<Option<(f64, String)>> {
         let offer = &self.api.check.plans;
         let plans = self.list(&offer.list, &offer.items).await?;
-        let hourly = find(&plans, offer, plan).and_then(|plan| place::number(plan, offer.hourly.as_deref()?));
-        Ok(hourly.map(|hourly| (hourly, self.api.currency.clone())))
+        let price = find(&plans, offer, plan).and_then(|plan| place::number(plan, offer.price.as_deref()?));
+        Ok(price.map(|price| (price / offer.price_hours, self.api.currency.clone())))
     }
 
     fn not_let_in(&self, error: &anyhow::Error) -> Problem {

@@ -59,17 +59,7 @@ pub async fn account(
     }
     let account = keep(&mut problems, Account::open(profile)).flatten();
     if let Some(account) = &account {
-        let image = match &base.image {
-            toml::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let wanted = Wanted {
-            region: profile.packer.region.clone(),
-            plan: base.plan.clone(),
-            image,
-            smallest_plan: profile.packer.smallest_plan.clone(),
-            snapshot: build.to_string(),
-        };
+        let wanted = Wanted::of(profile, base, build);
         problems.extend(account.problems(&wanted).await);
     }
     match (packer, images) {

@@ -84,7 +84,9 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let tokens = [(TOKEN, false), (READ_ONLY, true)];
-        let tokens = tokens.map(|(value, read_only)| Token { value: value.into(), read_only }).to_vec();
+        let tokens = tokens
+            .map(|(value, read_only)| Token { value: value.into(), read_only, scopes: Vec::new() })
+            .to_vec();
         let options = Options { tokens, speed, requests: None };
         let simulator = Catalog::simulator(&self.profile.id).unwrap().unwrap();
         let api = Api::serve(simulator, listener, &url, &options, Arc::new(Nothing)).unwrap();

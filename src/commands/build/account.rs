@@ -139,7 +139,7 @@ impl AccountBuild<'_> {
             template: &template,
             variables: &variables,
             home: None,
-            environment: &[(orphans::MARK, id.to_string())],
+            environment: &[(orphans::MARK.to_owned(), id.to_string())],
             deadline: PACKER,
         };
         let ran = run.run_until(ui, &step, self.interrupt.number(1)).await;

@@ -34,7 +34,7 @@ pub(super) struct PackerRun<'a> {
     /// Folder for Packer's own state in place of the user's.
     pub home: Option<&'a Path>,
     /// Variables that it gets besides this program's.
-    pub environment: &'a [(&'a str, String)],
+    pub environment: &'a [(String, String)],
     /// The longest that the whole build may take.
     pub deadline: Duration,
 }
