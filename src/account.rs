@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod id;
 mod journal;
+pub mod keep;
 pub mod leftovers;
 pub mod orphans;
 mod place;

@@ -8,6 +8,7 @@ use crate::commands::build::Build;
 use crate::commands::contract::Contract;
 use crate::commands::credentials::Credentials;
 use crate::commands::generate::Generate;
+use crate::commands::images::Images;
 use crate::commands::providers::Providers;
 use crate::commands::prune::Prune;
 use crate::commands::{cache, shell};
@@ -29,6 +30,8 @@ pub struct Cli {
 enum Command {
     /// Build an image and write a record of it
     Build(Build),
+    /// List, show and delete the snapshots of builds
+    Images(Images),
     /// Remove what dead builds left in accounts
     Prune(Prune),
     /// Boot buyers' machines from a rehearsed snapshot, print their logins and prove them
@@ -54,6 +57,7 @@ impl Cli {
     pub async fn run(self, interrupt: &Interrupt) -> Result<()> {
         match self.command {
             Command::Build(build) => build.run(interrupt).await,
+            Command::Images(images) => interrupt.ends(images.run()).await,
             Command::Prune(prune) => interrupt.ends(prune.run()).await,
             Command::Boot(boot) => interrupt.ends(boot.run()).await,
             Command::Credentials(credentials) => credentials.run(),

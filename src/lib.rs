@@ -5,6 +5,7 @@ pub mod cli;
 pub mod commands;
 pub mod error;
 pub mod interrupt;
+pub mod listings;
 pub mod preflight;
 pub mod project;
 pub mod record;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use provider_profiles::Profile;
 
 pub use self::hcl::format;
-pub use table::{MARKER_END, MARKER_START, readme_table, replace_table};
+pub use table::{MARKER_END, MARKER_START, columns, readme_table, replace_table};
 pub use template::{PAYLOAD_IN_MACHINE, null_source};
 
 /// First line of every generated file.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use echora_rehearsal::api::{Calls, Fault};
 use rustix::process::{Pid, Signal, kill_process};
-use support::account::{Bench, Machine, rigs, until};
+use support::account::{Bench, DEADLINE, Machine, rigs, until};
 
 /// Fast enough that all waiting is the plugin's own.
 const FAST: f64 = 1000.0;
@@ -174,6 +174,25 @@ async fn what_a_killed_build_leaves_is_pruned_and_what_others_have_stays() {
         assert_eq!((status, bench.left()), (Some(0), before), "{said}");
         assert!(said.contains(r#""event":"removed""#), "{said}");
         assert!(bench.api.ledger().strays().is_empty());
+    }
+}
+
+/// Some accounts list a snapshot only when it is done, and it is done whether or not anybody still wants it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_comes_to_light_after_its_build_is_removed_too() {
+    for rig in rigs().await {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        bench.api.fault(Fault::Longer { what: "snapshot".into(), factor: 150.0 }).unwrap();
+        let build = bench.build();
+        until("a snapshot", || bench.kinds_left().contains(&"snapshot".to_owned())).await;
+        build.job.kill().await.unwrap();
+        let end = std::time::Instant::now() + DEADLINE;
+        while !bench.kinds_left().is_empty() {
+            assert!(std::time::Instant::now() < end, "{:?}", bench.left());
+            let (status, said) = bench.run(&["prune"]).await;
+            assert_eq!(status, Some(0), "{said}");
+        }
+        nothing_is_left(&bench, "");
     }
 }
 

@@ -7,6 +7,9 @@ use anyhow::Result;
 use super::{Account, Held, Journal, Kind, Sweep, orphans};
 use crate::project::Project;
 
+/// A snapshot that was under way when its builder died can be listed as late as this.
+const LATE: Duration = Duration::from_secs(86_400);
+
 /// What of ours goes, and what stays.
 #[derive(Debug)]
 pub struct Plan {
@@ -56,9 +59,9 @@ impl Plan {
         self.ours.iter().filter(|held| !self.goes(held))
     }
 
-    /// Forgets the dead builds, when nothing of them is left.
+    /// Forgets the dead builds of which nothing can come to light any more.
     pub fn done(self) -> Result<()> {
-        self.dead.into_iter().try_for_each(Journal::end)
+        forget(self.dead)
     }
 }
 
@@ -72,6 +75,10 @@ pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Vec<Hel
     dead.iter().try_for_each(|journal| orphans::end(&journal.begun.build))?;
     let goes = |held: &Held| dead.iter().any(|journal| journal.begun.leaves(held));
     let removed = Sweep { twice: true }.run(account, goes).await?;
-    dead.into_iter().try_for_each(Journal::end)?;
+    forget(dead)?;
     Ok(removed)
+}
+
+fn forget(dead: Vec<Journal>) -> Result<()> {
+    dead.into_iter().filter(|journal| journal.begun.build.age() > LATE).try_for_each(Journal::end)
 }

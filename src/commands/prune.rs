@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use provider_profiles::{Catalog, Entry};
 use serde_json::json;
 
-use super::generate::catalog;
+use super::accounts;
 use crate::account::{Account, Held, Kind, Sweep, leftovers};
 use crate::error::{Exit, Fault};
 use crate::project::Project;
@@ -43,16 +42,7 @@ impl Prune {
     pub async fn run(&self) -> Result<()> {
         let ui = Ui::new(Mode::detect(self.json), 0);
         let project = Project::find()?;
-        let catalog = catalog(None)?;
-        let mut accounts = Vec::new();
-        for entry in self.chosen(&catalog)? {
-            match Account::open(&entry.profile) {
-                Ok(Some(account)) => accounts.push(account),
-                Ok(None) => ui.say(&format!("{}: not looked at, its API is not described", entry.profile.id)),
-                Err(error) if self.provider.is_some() => return Err(error),
-                Err(error) => ui.say(&format!("{}: not looked at, {error}", entry.profile.id)),
-            }
-        }
+        let accounts = accounts::open(self.provider.as_deref(), |line| ui.say(&line))?;
         if accounts.is_empty() {
             let cure = "set the API token of a provider; `echora-images providers` names its variable";
             return Err(Fault::new(Exit::Missing, "no account to look at", cure).into());
@@ -61,13 +51,6 @@ impl Prune {
             self.prune(&ui, &project, account).await?;
         }
         Ok(())
-    }
-
-    fn chosen<'a>(&self, catalog: &'a Catalog) -> Result<Vec<&'a Entry>> {
-        match &self.provider {
-            Some(id) => Ok(vec![catalog.find(id)?]),
-            None => Ok(catalog.iter().collect()),
-        }
     }
 
     async fn prune(&self, ui: &Ui, project: &Project, account: &Account) -> Result<()> {

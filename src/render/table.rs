@@ -53,3 +53,15 @@ pub fn replace_table(text: &str, table: &str) -> Result<String> {
         rest.split_once(MARKER_END).with_context(|| format!("README.md has no line {MARKER_END}"))?;
     Ok(format!("{head}{MARKER_START}\n{table}{MARKER_END}{tail}"))
 }
+
+/// Rows in columns as wide as their widest cell, a line each.
+#[must_use]
+pub fn columns<const WIDTH: usize>(rows: &[[String; WIDTH]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..WIDTH).map(width).collect();
+    let line = |row: &[String; WIDTH]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}

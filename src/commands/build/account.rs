@@ -13,16 +13,18 @@ use serde_json::{Value, json};
 
 use super::packer::PackerRun;
 use super::{Build, key, payload};
-use crate::account::{Account, Begun, BuildId, Journal, Left, Sweep, leftovers, orphans};
+use crate::account::{Account, Begun, BuildId, Journal, Left, Sweep, keep, leftovers, orphans};
 use crate::error::{Exit, Fault};
 use crate::interrupt::{self, Interrupt};
 use crate::preflight::{self, Found};
 use crate::project::Project;
-use crate::record::{Depth, Record, Snapshot, Versions};
+use crate::record::{Cost, Depth, Record, Snapshot, Versions};
 use crate::render;
-use crate::ui::{Mode, Ui};
+use crate::ui::Ui;
 
-const STEPS: usize = 3;
+pub(super) const STEPS: usize = 3;
+/// The step that has a machine.
+const BUILDING: &str = "packer";
 const PACKER: Duration = Duration::from_secs(3 * 3600);
 /// For one look at what is left when nobody wants to wait.
 const LAST_LOOK: Duration = Duration::from_secs(10);
@@ -45,13 +47,12 @@ pub(super) async fn run(
     build: &Build,
     entry: &Entry,
     project: &Project,
-    mode: Mode,
+    ui: Ui,
     interrupt: &Interrupt,
 ) -> Result<(Record, PathBuf, Ui)> {
     let profile = &entry.profile;
     let base = super::default_base(entry)?;
     let id = BuildId::new()?;
-    let ui = Ui::new(mode, STEPS);
     let step = ui.step("preflight", "checking tools, images and account");
     let checks = preflight::account(project, profile, base, &id, given(build));
     let Found { packer, account, images } = interrupt.ends(checks).await?;
@@ -83,6 +84,12 @@ pub(super) async fn run(
         () = interrupt.number(2) => return Err(left_at_once(&account, &journal.begun).await),
     };
     journal.end()?;
+    if let Some(newest) = build.keep_last {
+        let kept = keep::newest(project, &account, newest);
+        for held in interrupt.ends(kept).await.context("the build is done; old snapshots are still there")? {
+            this.ui.say(&format!("deleted {held}"));
+        }
+    }
     Ok((record, this.folder, this.ui))
 }
 
@@ -118,7 +125,7 @@ impl AccountBuild<'_> {
         let (profile, ui) = (&self.entry.profile, &self.ui);
         let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
         let template = self.project.path(format!("packer/generated/{}", profile.id));
-        let step = ui.step("packer", "building with Packer");
+        let step = ui.step(BUILDING, "building with Packer");
         let payload = scratch.path().join(payload::NAME);
         let files = render::provider(profile)?;
         let base = super::default_base(self.entry)?;
@@ -147,9 +154,22 @@ impl AccountBuild<'_> {
         let snapshot = artifact(&fs::read_to_string(&manifest).context("Packer wrote no manifest")?)?;
         step.done(&snapshot);
         let packages = super::read_packages(&packages)?;
-        let record = self.record(id, snapshot, packages)?;
+        let base = super::default_base(self.entry)?;
+        let mut record = self.record(id, snapshot, packages)?;
+        if let Some(account) = account {
+            record.cost = self.interrupt.ends(self.cost(account, &base.plan)).await?;
+        }
         record.write(&self.folder)?;
         Ok(record)
+    }
+
+    /// What the machine cost while the builder had it.
+    async fn cost(&self, account: &Account, plan: &str) -> Result<Option<Cost>> {
+        let seconds: f64 =
+            self.ui.times().iter().filter(|step| step.name == BUILDING).map(|step| step.seconds).sum();
+        // The image is there, and its price is not worth losing it.
+        let price = account.price(plan).await.ok().flatten();
+        Ok(price.map(|(hourly, currency)| Cost { hourly, hours: seconds / 3600.0, currency }))
     }
 
     fn record(&self, id: &BuildId, snapshot: String, packages: BTreeMap<String, String>) -> Result<Record> {
@@ -169,6 +189,7 @@ impl AccountBuild<'_> {
             },
             images: super::image_records(&self.images),
             snapshot: Snapshot::Account { id: snapshot },
+            cost: None,
             packages,
             steps: self.ui.times(),
         })

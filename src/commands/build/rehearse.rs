@@ -142,6 +142,7 @@ impl Work<'_> {
         let record = Record {
             provider: self.entry.profile.id.clone(),
             build: None,
+            cost: None,
             depth: Depth::Machine,
             depth_note: Some(DEPTH_NOTE.to_owned()),
             began: began.to_owned(),
