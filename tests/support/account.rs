@@ -255,7 +255,7 @@ impl Bench {
         };
         assert!(packer("echora-production").status(DEADLINE).await.unwrap().success());
         self.api.fault(Fault::Never { what: "boot".into() }).unwrap();
-        let killed = packer("echora-2026");
+        let killed = packer("echora-20200101-000000-copied");
         until("somebody else's machine", || self.kinds_left().contains(&"machine".to_owned())).await;
         killed.kill().await.unwrap();
         until("the plugin's end", || self.plugins().is_empty()).await;
