@@ -45,3 +45,24 @@ fn running(build: &BuildId) -> Vec<Pid> {
     };
     ids.filter(marked).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_builder_that_outlived_its_tool_is_ended_and_no_other() {
+        let (dead, alive) = (BuildId::new().unwrap(), BuildId::new().unwrap());
+        let start =
+            |build: &BuildId| Command::new("sleep").arg("600").env(MARK, build.to_string()).spawn().unwrap();
+        let (mut orphan, mut other) = (start(&dead), start(&alive));
+        // Nobody else collects it here, and what is not collected keeps its id but not its environment.
+        end(&dead).unwrap();
+        assert!(!orphan.wait().unwrap().success());
+        assert_eq!(other.try_wait().unwrap(), None);
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}
