@@ -8,8 +8,11 @@ use crate::commands::build::Build;
 use crate::commands::contract::Contract;
 use crate::commands::credentials::Credentials;
 use crate::commands::generate::Generate;
+use crate::commands::images::Images;
 use crate::commands::providers::Providers;
+use crate::commands::prune::Prune;
 use crate::commands::{cache, shell};
+use crate::interrupt::Interrupt;
 
 /// Builds 1-Click VM images of Echora, proves them by booting them as a customer would
 #[derive(Debug, Parser)]
@@ -27,6 +30,10 @@ pub struct Cli {
 enum Command {
     /// Build an image and write a record of it
     Build(Build),
+    /// List, show and delete the snapshots of builds
+    Images(Images),
+    /// Remove what dead builds left in accounts
+    Prune(Prune),
     /// Boot buyers' machines from a rehearsed snapshot, print their logins and prove them
     Boot(Boot),
     /// Read a login out of a console log
@@ -47,14 +54,16 @@ enum Command {
 
 impl Cli {
     /// Runs the command that was asked for.
-    pub async fn run(self) -> Result<()> {
+    pub async fn run(self, interrupt: &Interrupt) -> Result<()> {
         match self.command {
-            Command::Build(build) => build.run().await,
-            Command::Boot(boot) => boot.run().await,
+            Command::Build(build) => build.run(interrupt).await,
+            Command::Images(images) => interrupt.ends(images.run()).await,
+            Command::Prune(prune) => interrupt.ends(prune.run()).await,
+            Command::Boot(boot) => interrupt.ends(boot.run()).await,
             Command::Credentials(credentials) => credentials.run(),
             Command::Generate(generate) => generate.run(),
             Command::Providers(providers) => providers.run(),
-            Command::Contract(contract) => contract.run().await,
+            Command::Contract(contract) => interrupt.ends(contract.run()).await,
             Command::CleanCache => cache::clean(),
             Command::Completions(completions) => {
                 completions.run();

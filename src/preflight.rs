@@ -1,9 +1,15 @@
-//! What a rehearsal needs of the machine that it runs on, all told at once before anything starts.
+//! What a build needs before it can start, all told at once: a rehearsal of the machine that it runs on, a build in an
+//! account of the account too.
+
+mod account;
+mod registry;
 
 use std::path::Path;
 
 use anyhow::Result;
 use echora_rehearsal::need::Missing;
+
+pub use account::{Found, account};
 
 const PROGRAMS: [&str; 11] = [
     "qemu-system-x86_64",

@@ -1,12 +1,13 @@
 //! The record of a build: what went in, what came out, how long it took.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::account::BuildId;
 use crate::error::{Exit, Fault};
 use crate::ui::StepTime;
 
@@ -15,6 +16,9 @@ use crate::ui::StepTime;
 pub struct Record {
     /// The provider's id.
     pub provider: String,
+    /// The build's name in the account; none for a rehearsal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildId>,
     /// How much of the provider was real.
     pub depth: Depth,
     /// Why it was not more, in words.
@@ -33,10 +37,30 @@ pub struct Record {
     /// What the played account was asked and held at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// What the build cost; none for a rehearsal and where the provider tells no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// The machine's packages, name to version.
     pub packages: BTreeMap<String, String>,
     /// Seconds per step.
     pub steps: Vec<StepTime>,
+}
+
+/// What a build cost: the machine's price for the time that the builder had it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Price of an hour.
+    pub hourly: f64,
+    /// Hours; providers round them up in their own ways.
+    pub hours: f64,
+    /// Currency of the price.
+    pub currency: String,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4} {}", self.hourly * self.hours, self.currency)
+    }
 }
 
 /// How much of a provider a build had.
@@ -120,6 +144,17 @@ impl Record {
         let record = serde_json::from_str(&text)
             .map_err(|e| fault(format!("record {} is damaged: {e}", file.display())))?;
         Ok((record, file))
+    }
+
+    /// The records of builds in accounts below `folder`, each with its own folder, by the name of the build. What cannot be
+    /// read is no record of this version.
+    #[must_use]
+    pub fn of_accounts(folder: &Path) -> BTreeMap<BuildId, (Self, PathBuf)> {
+        let folders = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let records = folders
+            .filter(|path| !path.is_symlink())
+            .filter_map(|path| Some((Self::read(&path).ok()?.0, path)));
+        records.filter_map(|(record, path)| Some((record.build.clone()?, (record, path)))).collect()
     }
 
     /// Writes `record.json` into `folder`.

@@ -14,7 +14,7 @@ use provider_profiles::Profile;
 
 pub use self::hcl::format;
 pub use accounts::accounts;
-pub use table::{MARKER_END, MARKER_START, readme_table, replace_generated};
+pub use table::{MARKER_END, MARKER_START, columns, readme_table, replace_generated};
 pub use template::{PAYLOAD_IN_MACHINE, null_source};
 
 /// First line of every generated file.

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -49,6 +49,9 @@ pub struct StepTime {
 pub struct Ui {
     mode: Mode,
     steps: usize,
+    /// Whose progress it is, beside that of others; empty for one alone.
+    name: String,
+    bars: MultiProgress,
     state: Arc<Mutex<State>>,
 }
 
@@ -63,7 +66,13 @@ impl Ui {
     /// Progress of a command with so many steps.
     #[must_use]
     pub fn new(mode: Mode, steps: usize) -> Self {
-        Self { mode, steps, state: Arc::default() }
+        Self { mode, steps, name: String::new(), bars: MultiProgress::new(), state: Arc::default() }
+    }
+
+    /// Progress of its own, shown under `name` beside this one.
+    #[must_use]
+    pub fn beside(&self, name: &str, steps: usize) -> Self {
+        Self { name: name.to_owned(), steps, state: Arc::default(), ..self.clone() }
     }
 
     /// From now on every line goes to `log` too.
@@ -81,14 +90,15 @@ impl Ui {
     pub fn step(&self, name: &str, what: &str) -> Step {
         let number = self.lock().times.len() + 1;
         let label = format!("[{number}/{}] {what}", self.steps);
+        let label = if self.name.is_empty() { label } else { format!("{} {label}", self.name) };
         self.log(&label);
         self.event(
             &json!({"event": "step-started", "step": number, "of": self.steps, "name": name, "what": what}),
         );
         let expected = self.lock().expected.iter().find(|t| t.name == name).map(|t| t.seconds);
-        let bar = (self.mode == Mode::Terminal).then(|| bar(&label, expected));
+        let bar = (self.mode == Mode::Terminal).then(|| bar(&self.bars, &label, expected));
         if self.mode == Mode::Plain {
-            line(&label);
+            self.line(&label);
         }
         Step { ui: self.clone(), name: name.to_owned(), label, number, started: Instant::now(), bar }
     }
@@ -98,7 +108,7 @@ impl Ui {
         self.log(text);
         self.event(&json!({"event": "note", "text": text}));
         if self.mode != Mode::Json {
-            line(text);
+            self.line(text);
         }
     }
 
@@ -107,7 +117,9 @@ impl Ui {
         self.event(event);
         if self.mode != Mode::Json {
             // A reader that went away does not undo what was done.
-            let _ = writeln!(stdout(), "{text}");
+            self.bars.suspend(|| {
+                let _ = writeln!(stdout(), "{text}");
+            });
         }
     }
 
@@ -127,8 +139,19 @@ impl Ui {
 
     fn event(&self, event: &Value) {
         if self.mode == Mode::Json {
+            let mut event = event.clone();
+            if !self.name.is_empty() {
+                event["provider"] = self.name.clone().into();
+            }
             let _ = writeln!(stdout(), "{event}");
         }
+    }
+
+    /// A line above the bars.
+    fn line(&self, text: &str) {
+        self.bars.suspend(|| {
+            let _ = writeln!(stderr(), "{text}");
+        });
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -154,7 +177,10 @@ impl Step {
         self.ui.event(&json!({"event": "detail", "step": self.number, "text": text}));
         match &self.bar {
             Some(bar) => bar.set_message(format!("{}: {text}", self.label)),
-            None if self.ui.mode == Mode::Plain => line(&format!("      {text}")),
+            None if self.ui.mode == Mode::Plain && self.ui.name.is_empty() => {
+                self.ui.line(&format!("      {text}"));
+            }
+            None if self.ui.mode == Mode::Plain => self.ui.line(&format!("{}: {text}", self.label)),
             None => {}
         }
     }
@@ -169,7 +195,7 @@ impl Step {
             bar.finish_and_clear();
         }
         if self.ui.mode != Mode::Json {
-            line(&text);
+            self.ui.line(&text);
         }
         self.ui.lock().times.push(StepTime {
             name: self.name.clone(),
@@ -193,19 +219,19 @@ fn tenths(seconds: f64) -> f64 {
 }
 
 /// A bar that fills with time where the step's usual length is known, else a spinner.
-fn bar(label: &str, expected: Option<f64>) -> ProgressBar {
+fn bar(bars: &MultiProgress, label: &str, expected: Option<f64>) -> ProgressBar {
     let bar = match expected {
         Some(seconds) => {
-            let bar = ProgressBar::new(
+            let bar = bars.add(ProgressBar::new(
                 Duration::from_secs_f64(seconds.max(0.1)).as_millis().try_into().unwrap_or(u64::MAX),
-            );
+            ));
             bar.set_style(style("{msg:60!} {wide_bar} {elapsed_precise} of about {prefix}"));
             bar.set_prefix(format!("{seconds:.0} s"));
             fill(&bar);
             bar
         }
         None => {
-            let bar = ProgressBar::new_spinner();
+            let bar = bars.add(ProgressBar::new_spinner());
             bar.set_style(style("{spinner} {msg} {elapsed_precise}"));
             bar
         }
@@ -230,8 +256,4 @@ fn fill(bar: &ProgressBar) {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn line(text: &str) {
-    let _ = writeln!(stderr(), "{text}");
 }

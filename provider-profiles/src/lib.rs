@@ -7,6 +7,8 @@
 mod plan;
 
 #[cfg(feature = "catalog")]
+mod api;
+#[cfg(feature = "catalog")]
 mod catalog;
 #[cfg(feature = "catalog")]
 mod fixture;
@@ -20,6 +22,8 @@ mod simulator;
 pub use plan::{Condition, Document, Fields, Format, GuestPlan, InputSource, Metadata, Place, TokenDance};
 
 #[cfg(feature = "catalog")]
+pub use api::{Api, ApiPageKind, ApiPages, ApiRefusal, Check, Offer, Register, Resource, Rights};
+#[cfg(feature = "catalog")]
 pub use catalog::{Catalog, Entry, UnknownProvider};
 #[cfg(feature = "catalog")]
 pub use fixture::{ConfigDrive, Exchange, Fixture, Instance, Reply, Setting};
@@ -28,7 +32,7 @@ pub use maintainer::Maintainer;
 #[cfg(feature = "catalog")]
 pub use profile::{
     AccountSetting, Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Credential, Datasource,
-    DeploymentScript, Dmi, Doc, Form, Identity, KeyDelivery, Packer, Plugin, Profile, Token,
+    DeploymentScript, Dmi, Doc, Form, Identity, KeyArguments, KeyDelivery, LabelKind, Labels, Packer, Plugin, Profile, Token,
 };
 #[cfg(feature = "catalog")]
 pub use simulator::{

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::Api;
 use crate::maintainer::Maintainer;
 use crate::plan::{GuestPlan, InputSource, Metadata};
 
@@ -41,6 +42,9 @@ pub struct Profile {
     pub boot: Boot,
     /// What this provider's images need beyond the common clean-up.
     pub cleanup: Cleanup,
+    /// The provider's API, as far as this tool asks it; none where only the plugin speaks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
 }
 
 impl Profile {
@@ -138,6 +142,14 @@ pub struct Packer {
     pub account: BTreeMap<String, AccountSetting>,
     /// Which arguments of the source block carry the values that vary from build to build.
     pub names: ArgumentNames,
+    /// How what a build makes is labelled.
+    pub labels: Labels,
+    /// Arguments that hand the builder an SSH key of the account, where that keeps it from making one without a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyArguments>,
+    /// Smallest plan that buyers choose: the image's disk must fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smallest_plan: Option<String>,
     /// Region that is built in unless another is asked for.
     pub region: String,
     /// All other arguments of the source block, as they are. `BLOCK.NAME` is the argument of a nested block.
@@ -218,6 +230,36 @@ pub struct ArgumentNames {
     /// What the build machine is called, where that can be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
+}
+
+/// How what a build makes is labelled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    /// Form of the arguments.
+    pub kind: LabelKind,
+    /// Arguments that take labels.
+    pub arguments: Vec<String>,
+}
+
+/// Form of labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelKind {
+    /// A list of texts.
+    List,
+    /// Names with values.
+    Map,
+}
+
+/// Arguments that hand the builder an SSH key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyArguments {
+    /// The key's id in the account.
+    pub id: String,
+    /// File with its private half.
+    pub file: String,
 }
 
 /// A base image with the plan to build on.

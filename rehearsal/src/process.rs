@@ -76,6 +76,12 @@ impl Job {
         }
     }
 
+    /// Asks it to end as Ctrl-C would; when it is dropped after that, it has had its chance.
+    pub fn interrupt(&mut self) {
+        self.signal(Signal::INT);
+        self.farewell = (Signal::KILL, GRACE);
+    }
+
     /// Ends it and its descendants at once, with no chance to end well, and waits until it is gone.
     pub async fn kill(mut self) -> Result<()> {
         self.signal(Signal::KILL);

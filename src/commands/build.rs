@@ -1,34 +1,46 @@
 //! `build`: an image from nothing, with a record of it.
 
 mod account;
+mod key;
+mod many;
 mod packer;
 mod payload;
 mod rehearse;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use echora_rehearsal::images::{self, ImageSource};
-use provider_profiles::{Architecture, Base, Entry};
+use provider_profiles::{Architecture, Base, Catalog, Entry};
 use serde_json::json;
 
 use super::generate::catalog;
 use crate::error::{Exit, Fault};
+use crate::interrupt::Interrupt;
 use crate::project::Project;
 use crate::record::{ImageRecord, Record};
 use crate::render::Files;
 use crate::ui::{Mode, Ui};
 
 /// What `build` is told on the command line.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  echora-images build PROVIDER --rehearse          build here, in a local virtual machine\n  echora-images build PROVIDER --images my.toml --frontend DIR    build in your account"
+    after_help = "Examples:\n  echora-images build PROVIDER --rehearse          build here, in a local virtual machine\n  echora-images build PROVIDER --images my.toml --frontend DIR    build in your account\n  echora-images build --all --images my.toml --frontend DIR --keep-last 3    everywhere, side by side"
 )]
 pub struct Build {
-    /// The provider to build for; `echora-images providers` lists them
+    /// The providers to build for; `echora-images providers` lists them
+    #[arg(value_name = "PROVIDER", required_unless_present = "all")]
+    providers: Vec<String>,
+
+    /// Build for all providers
+    #[arg(long, conflicts_with = "providers")]
+    all: bool,
+
+    /// The one of the providers that this is about.
+    #[arg(skip)]
     provider: String,
 
     /// Processor that the image is for [default: the provider's first]
@@ -39,7 +51,12 @@ pub struct Build {
     #[arg(long, value_name = "DEPTH", num_args = 0..=1, default_missing_value = "api", require_equals = true)]
     rehearse: Option<Rehearsal>,
 
-    /// Folder for the record, the log and, after a rehearsal, the snapshot [default: build/PROVIDER-TIME]
+    /// After a build in an account, delete all snapshots there but the newest N of ours and those that listings use
+    #[arg(long, value_name = "N", conflicts_with = "rehearse", value_parser = clap::value_parser!(u32).range(1..))]
+    keep_last: Option<u32>,
+
+    /// Folder for the record, the log and, after a rehearsal, the snapshot [default: build/PROVIDER-TIME]; of several
+    /// builds, each has a folder in it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -98,18 +115,50 @@ impl Arch {
 }
 
 impl Build {
-    /// Builds and says where the record is.
-    pub async fn run(&self) -> Result<()> {
+    /// Builds and says where the records are.
+    pub async fn run(&self, interrupt: &Interrupt) -> Result<()> {
         let catalog = catalog(None)?;
-        let entry = catalog.find(&self.provider)?;
+        let entries = self.chosen(&catalog)?;
         let project = Project::find()?;
-        let mode = Mode::detect(self.json);
-        let (record, folder, ui) = match self.rehearse {
-            Some(depth) => rehearse::run(self, depth, entry, &project, mode).await?,
-            None => account::run(self, entry, &project, mode).await?,
+        let ui = Ui::new(Mode::detect(self.json), account::STEPS);
+        let [entry] = &entries[..] else {
+            return many::run(self, &entries, &project, &ui, interrupt).await;
         };
+        let (record, folder, ui) = self.about(entry, false).one(entry, &project, ui, interrupt).await?;
         report(&ui, &record, &folder);
         Ok(())
+    }
+
+    /// Builds for one provider.
+    async fn one(
+        &self,
+        entry: &Entry,
+        project: &Project,
+        ui: Ui,
+        interrupt: &Interrupt,
+    ) -> Result<(Record, PathBuf, Ui)> {
+        match self.rehearse {
+            Some(depth) => {
+                interrupt.ends(rehearse::run(self, depth, entry, project, Mode::detect(self.json))).await
+            }
+            None => account::run(self, entry, project, ui, interrupt).await,
+        }
+    }
+
+    /// The providers that were named, each once, or all.
+    fn chosen<'a>(&self, catalog: &'a Catalog) -> Result<Vec<&'a Entry>> {
+        if self.all {
+            return Ok(catalog.iter().collect());
+        }
+        let named: BTreeSet<&String> = self.providers.iter().collect();
+        Ok(named.into_iter().map(|id| catalog.find(id)).collect::<Result<_, _>>()?)
+    }
+
+    /// The same for one provider, which may be one of `many`.
+    fn about(&self, entry: &Entry, many: bool) -> Self {
+        let provider = entry.profile.id.clone();
+        let out = self.out.as_ref().map(|out| if many { out.join(&provider) } else { out.clone() });
+        Self { provider, out, ..self.clone() }
     }
 
     /// The folder of this build, made now; builds that begin in the same second have one each.

@@ -8,6 +8,7 @@ use provider_profiles::Profile;
 use serde_json::{Value, json};
 
 use super::generate::catalog;
+use crate::render;
 
 /// What `providers` is told on the command line.
 #[derive(Debug, Args)]
@@ -36,12 +37,7 @@ impl Providers {
         let rows = catalog.iter().map(|entry| columns(&entry.profile));
         let header = ["ID", "NAME", "PLUGIN", "BASE", "PLAN", "TOKEN FROM"].map(str::to_owned);
         let rows: Vec<_> = [header].into_iter().chain(rows).collect();
-        for row in &rows {
-            let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-            let cells =
-                row.iter().enumerate().map(|(column, cell)| format!("{cell:width$}", width = width(column)));
-            println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-        }
+        println!("{}", render::columns(&rows));
         Ok(())
     }
 }

@@ -52,3 +52,15 @@ pub fn replace_generated(file: &str, text: &str, generated: &str) -> Result<Stri
     let (_, tail) = rest.split_once(MARKER_END).with_context(|| missing(MARKER_END))?;
     Ok(format!("{head}{MARKER_START}\n{generated}{MARKER_END}{tail}"))
 }
+
+/// Rows in columns as wide as their widest cell, a line each.
+#[must_use]
+pub fn columns<const WIDTH: usize>(rows: &[[String; WIDTH]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..WIDTH).map(width).collect();
+    let line = |row: &[String; WIDTH]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -4,7 +4,7 @@ use hcl::expr::{
     Expression, FuncCall, Object, ObjectKey, TemplateExpr, Traversal, TraversalOperator, Variable,
 };
 use hcl::{Block, BlockBuilder, Body, Identifier};
-use provider_profiles::{Base, Profile};
+use provider_profiles::{Base, LabelKind, Profile};
 
 use super::arguments::Arguments;
 use super::hcl::literal;
@@ -14,6 +14,9 @@ pub const PAYLOAD_IN_MACHINE: &str = "/var/tmp/echora-payload";
 
 /// Oldest Packer that reads these templates.
 const PACKER: &str = ">= 1.11.0";
+/// A build's own name, as `BuildId` makes and knows it.
+const NAMED: &str = "echora-${formatdate(\"YYYYMMDD-hhmmss\", timestamp())}-${substr(uuidv4(), 0, 6)}";
+const MAKER: &str = "echora-images";
 const SOURCE_NAME: &str = "echora";
 /// Package downloads on a slow mirror, and the clean-up of a large disk.
 const LONG: &str = "45m";
@@ -50,14 +53,20 @@ pub(super) fn variables(profile: &Profile) -> Body {
             .build(),
         text("plan", "Plan of the build machine; empty for the architecture's own", ""),
         text("region", "Where to build", &packer.region),
-        text("snapshot", "Name of the snapshot; empty for one with the time in it", ""),
+        text("snapshot", "Name of the build in what it makes; empty for one with the time in it", ""),
         text("version", "Version of echora-images that builds", "unknown"),
         text("payload", "Folder with what goes into the image, called echora-payload", "echora-payload"),
         text("scripts", "Folder of the provisioners; empty for those of this checkout", ""),
         text("packages", "File to write the list of packages to", "packages.txt"),
         text("manifest", "File to write Packer's manifest to", "manifest.json"),
     ];
-    let named = conditional("snapshot", "echora-${formatdate(\"YYYYMMDD-hhmmss\", timestamp())}");
+    let key = packer.key.iter().flat_map(|_| {
+        [
+            optional("key", "SSH key of the account; null for one that the plugin makes"),
+            optional("key_file", "File with its private half"),
+        ]
+    });
+    let named = conditional("snapshot", NAMED);
     let scripts = conditional("scripts", "${path.root}/../../scripts");
     let locals = Block::builder("locals")
         .add_attribute(("bases", bases(profile)))
@@ -67,7 +76,7 @@ pub(super) fn variables(profile: &Profile) -> Body {
         .add_attribute(("scripts", scripts))
         .add_attribute(("environment", environment(profile)))
         .build();
-    Body::builder().add_block(token.build()).add_blocks(account).add_blocks(blocks).add_block(locals).build()
+    Body::builder().add_block(token.build()).add_blocks(account).add_blocks(blocks).add_blocks(key).add_block(locals).build()
 }
 
 /// The image and the plan of each architecture.
@@ -104,11 +113,30 @@ pub(super) fn source(profile: &Profile) -> Body {
     if let Some(machine) = &names.machine {
         arguments.add(machine, of("local", "snapshot"));
     }
+    if let Some(key) = &packer.key {
+        arguments.add(&key.id, of("var", "key"));
+        arguments.add(&key.file, of("var", "key_file"));
+    }
+    for argument in &packer.labels.arguments {
+        arguments.add(argument, labels(packer.labels.kind));
+    }
     for (name, value) in &packer.arguments {
         arguments.add(name, expression(value));
     }
     let block = arguments.put(Block::builder("source").add_labels([packer.builder.as_str(), SOURCE_NAME]));
     Body::builder().add_block(block.build()).build()
+}
+
+/// Who made it, and in which build: what is left of a build is found by them.
+fn labels(kind: LabelKind) -> Expression {
+    match kind {
+        LabelKind::List => vec![literal(MAKER), of("local", "snapshot")].into(),
+        LabelKind::Map => {
+            let build = (ObjectKey::Expression("build".into()), of("local", "snapshot"));
+            let maker = (ObjectKey::Expression("made-by".into()), literal(MAKER));
+            Object::from_iter([maker, build]).into()
+        }
+    }
 }
 
 /// Packer's built-in builder that does nothing but connect.
@@ -206,6 +234,10 @@ fn text(name: &str, description: &str, default: &str) -> Block {
 fn from_environment(name: &str, description: &str, environment: &str) -> BlockBuilder {
     let value = FuncCall::builder("env").arg(environment).build();
     variable(name, description).add_attribute(("default", Expression::from(value)))
+}
+
+fn optional(name: &str, description: &str) -> Block {
+    variable(name, description).add_attribute(("default", Expression::Null)).build()
 }
 
 /// `var.NAME != "" ? var.NAME : DEFAULT`, the default being a template.

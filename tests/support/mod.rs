@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod account;
 pub(crate) mod cell;
 pub(crate) mod depth;
 pub(crate) mod snapshot;

@@ -7,15 +7,19 @@ source "hcloud" "echora" {
   location      = var.region
   snapshot_name = local.snapshot
   server_name   = local.snapshot
-  poll_interval = "2s"
   server_labels = {
-    "app"     = "echora"
     "made-by" = "echora-images"
+    "build"   = local.snapshot
   }
   snapshot_labels = {
-    "app"     = "echora"
     "made-by" = "echora-images"
+    "build"   = local.snapshot
   }
+  ssh_keys_labels = {
+    "made-by" = "echora-images"
+    "build"   = local.snapshot
+  }
+  poll_interval           = "2s"
   ssh_username            = "root"
   temporary_key_pair_type = "ed25519"
 }

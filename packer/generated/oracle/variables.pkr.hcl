@@ -60,7 +60,7 @@ variable "region" {
 }
 
 variable "snapshot" {
-  description = "Name of the snapshot; empty for one with the time in it"
+  description = "Name of the build in what it makes; empty for one with the time in it"
   type        = string
   default     = ""
 }
@@ -108,7 +108,7 @@ locals {
   }
   image    = var.image != null ? var.image : local.bases[var.architecture].image
   plan     = var.plan != "" ? var.plan : local.bases[var.architecture].plan
-  snapshot = var.snapshot != "" ? var.snapshot : "echora-${formatdate("YYYYMMDD-hhmmss", timestamp())}"
+  snapshot = var.snapshot != "" ? var.snapshot : "echora-${formatdate("YYYYMMDD-hhmmss", timestamp())}-${substr(uuidv4(), 0, 6)}"
   scripts  = var.scripts != "" ? var.scripts : "${path.root}/../../scripts"
   environment = [
     "DEBIAN_FRONTEND=noninteractive",

@@ -7,7 +7,11 @@ source "vultr" "echora" {
   region_id            = var.region
   snapshot_description = local.snapshot
   instance_label       = local.snapshot
-  enable_ipv6          = true
-  ssh_username         = "root"
-  state_timeout        = "60m"
+  tags = [
+    "echora-images",
+    local.snapshot
+  ]
+  enable_ipv6   = true
+  ssh_username  = "root"
+  state_timeout = "60m"
 }

@@ -1,117 +1,203 @@
 //! A build in the maintainer's account, by the provider's own plugin.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use echora_rehearsal::images::{self, ImageSource};
-use echora_rehearsal::{process, tools};
+use echora_rehearsal::tools::Tool;
 use provider_profiles::Entry;
 use serde_json::{Value, json};
 
 use super::packer::PackerRun;
-use super::{Build, payload};
+use super::{Build, key, payload};
+use crate::account::{Account, Begun, BuildId, Journal, Left, Sweep, keep, leftovers, orphans};
 use crate::error::{Exit, Fault};
+use crate::interrupt::{self, Interrupt};
+use crate::preflight::{self, Found};
 use crate::project::Project;
-use crate::record::{Depth, Record, Snapshot, Versions};
+use crate::record::{Cost, Depth, Record, Snapshot, Versions};
 use crate::render;
-use crate::ui::{Mode, Ui};
+use crate::ui::Ui;
 
-const STEPS: usize = 2;
-const INIT: Duration = Duration::from_secs(600);
+pub(super) const STEPS: usize = 3;
+/// The step that has a machine.
+const BUILDING: &str = "packer";
 const PACKER: Duration = Duration::from_secs(3 * 3600);
+/// For one look at what is left when nobody wants to wait.
+const LAST_LOOK: Duration = Duration::from_secs(10);
+
+/// A build in an account.
+struct AccountBuild<'a> {
+    build: &'a Build,
+    entry: &'a Entry,
+    project: &'a Project,
+    interrupt: &'a Interrupt,
+    packer: Tool,
+    images: Vec<ImageSource>,
+    began: String,
+    folder: PathBuf,
+    log: PathBuf,
+    ui: Ui,
+}
 
 pub(super) async fn run(
     build: &Build,
     entry: &Entry,
     project: &Project,
-    mode: Mode,
+    ui: Ui,
+    interrupt: &Interrupt,
 ) -> Result<(Record, PathBuf, Ui)> {
     let profile = &entry.profile;
     let base = build.base(entry)?;
-    let packer = tools::installed(&project.path(""), "packer").await?;
-    let images = given(build, entry)?;
+    let id = BuildId::new()?;
+    let step = ui.step("preflight", "checking tools, images and account");
+    let checks = preflight::account(project, profile, base, &id, given(build));
+    let Found { packer, account, images } = interrupt.ends(checks).await?;
+    step.done("");
     let began = crate::time::now();
     let folder = build.folder(project, &began)?;
-    let ui = Ui::new(mode, STEPS);
     let log = folder.join("build.log");
     ui.log_to(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?);
+    let this = AccountBuild { build, entry, project, interrupt, packer, images, began, folder, log, ui };
 
-    let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let template = project.path(format!("packer/generated/{}", profile.id));
-    let step = ui.step("plugin", "getting the provider's plugin");
-    let mut init = tokio::process::Command::new(&packer.path);
-    init.arg("init").arg(&template).env("CHECKPOINT_DISABLE", "1");
-    process::run(&mut init, "packer init", INIT).await?;
-    step.done(&profile.packer.plugin.source);
-
-    let step = ui.step("packer", "building with Packer");
-    let payload = scratch.path().join(payload::NAME);
-    let files = render::provider(profile)?;
-    super::write_payload(&payload, build, project, base, &files, &images)?;
-    let variables = scratch.path().join("variables.json");
-    let manifest = scratch.path().join("manifest.json");
-    let packages = scratch.path().join("packages.txt");
-    let values = json!({
-        "architecture": base.architecture.name(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "payload": payload,
-        "packages": packages,
-        "manifest": manifest,
-    });
-    fs::write(&variables, values.to_string()).context("cannot write Packer's variables")?;
-    // The user's own plugin folder is used: that is where init put the plugin.
-    let run = PackerRun {
-        prefix: &[],
-        packer: &packer.path,
-        template: &template,
-        variables: &variables,
-        home: None,
-        environment: &[],
-        deadline: PACKER,
+    let step = this.ui.step("leftovers", "looking for what dead builds left");
+    let removed = match &account {
+        Some(account) => interrupt.ends(leftovers::of_the_dead(project, account)).await?,
+        None => Vec::new(),
     };
-    run.run(&ui, &step).await.with_context(|| format!("the build failed; its log is {}", log.display()))?;
-    let id = artifact(&fs::read_to_string(&manifest).context("Packer wrote no manifest")?)?;
-    step.done(&id);
+    for held in &removed {
+        step.detail(&format!("removed {held}"));
+    }
+    step.done(&format!("{} removed", removed.len()));
 
-    let record = Record {
-        provider: profile.id.clone(),
-        depth: Depth::Account,
-        depth_note: None,
-        began,
-        inputs: String::new(),
-        versions: Versions {
-            echora_images: env!("CARGO_PKG_VERSION").to_owned(),
-            packer: format!("{} ({})", packer.version, packer.how),
-            plugin: format!("{} {}", profile.packer.plugin.source, profile.packer.plugin.version),
-            base: format!("{} {}", base.os, base.architecture.name()),
-        },
-        images: super::image_records(&images),
-        snapshot: Snapshot::Account { id },
-        account: None,
-        packages: super::read_packages(&packages)?,
-        steps: ui.times(),
+    let noted = Begun { build: id, provider: profile.id.clone(), folder: this.folder.clone() };
+    let Some(account) = account else {
+        let record = this.make(&noted.build, None).await?;
+        return Ok((record, this.folder, this.ui));
     };
-    record.write(&folder)?;
-    Ok((record, folder, ui))
+    let journal = Journal::begin(project, noted)?;
+    let record = tokio::select! {
+        record = this.make_and_sweep(&account, &journal.begun) => record?,
+        () = interrupt.number(2) => return Err(left_at_once(&account, &journal.begun).await),
+    };
+    journal.end()?;
+    if let Some(newest) = build.keep_last {
+        let kept = keep::newest(project, &account, newest);
+        for held in interrupt.ends(kept).await.context("the build is done; old snapshots are still there")? {
+            this.ui.say(&format!("deleted {held}"));
+        }
+    }
+    Ok((record, this.folder, this.ui))
 }
 
-/// What only the maintainer can give: a token in the environment, and container images.
-fn given(build: &Build, entry: &Entry) -> Result<Vec<ImageSource>> {
-    let packer = &entry.profile.packer;
-    let settings = packer.account.values().map(|setting| (&setting.environment, setting.meaning.as_str()));
-    let missing: Vec<_> = [(&packer.token.environment, packer.token.holds.in_words())]
-        .into_iter()
-        .chain(settings)
-        .filter(|(name, _)| std::env::var_os(name).is_none_or(|value| value.is_empty()))
-        .map(|(name, meaning)| format!("\n  {name}: {meaning}"))
-        .collect();
-    if !missing.is_empty() {
-        let name = &entry.profile.name;
-        let what = format!("a build for {name} runs in your account; not set:{}", missing.concat());
-        return Err(Fault::new(Exit::Missing, what, "set them, or build here with --rehearse").into());
+/// What a build leaves that nobody waits for any more.
+async fn left_at_once(account: &Account, begun: &Begun) -> anyhow::Error {
+    let ours = tokio::time::timeout(LAST_LOOK, account.ours()).await.ok().and_then(Result::ok);
+    let held = ours.unwrap_or_default().into_iter().filter(|held| begun.leaves(held)).collect();
+    let why = interrupt::fault("a second time: nothing was waited for").into();
+    Left { provider: begun.provider.clone(), held, why }.into()
+}
+
+impl AccountBuild<'_> {
+    /// Builds, and whatever came of it, removes all but the snapshot.
+    async fn make_and_sweep(&self, account: &Account, begun: &Begun) -> Result<Record> {
+        let made = self.make(&begun.build, Some(account)).await;
+        let sweep = Sweep { twice: made.is_err() };
+        match (made, sweep.run(account, |held| begun.leaves(held)).await) {
+            (made, Ok(removed)) => {
+                for held in &removed {
+                    self.ui.log(&format!("removed {held}"));
+                }
+                made
+            }
+            (Ok(_), Err(left)) => Err(left),
+            (Err(error), Err(left)) => {
+                self.ui.say(&format!("error: {error:#}"));
+                Err(left)
+            }
+        }
     }
+
+    async fn make(&self, id: &BuildId, account: Option<&Account>) -> Result<Record> {
+        let (profile, ui) = (&self.entry.profile, &self.ui);
+        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let template = self.project.path(format!("packer/generated/{}", profile.id));
+        let step = ui.step(BUILDING, "building with Packer");
+        let payload = scratch.path().join(payload::NAME);
+        let files = render::provider(profile)?;
+        let base = self.build.base(self.entry)?;
+        super::write_payload(&payload, self.build, self.project, base, &files, &self.images)?;
+        let at = |name: &str| scratch.path().join(name);
+        let (variables, manifest, packages) = (at("variables.json"), at("manifest.json"), at("packages.txt"));
+        let mut values = json!({"architecture": base.architecture.name(), "version": env!("CARGO_PKG_VERSION"), "snapshot": id, "payload": payload, "packages": packages, "manifest": manifest});
+        if let (Some(account), Some(_)) = (account, &profile.packer.key) {
+            let (key, file) = self.interrupt.ends(key::register(account, id, scratch.path())).await?;
+            values["key"] = key.into();
+            values["key_file"] = json!(file);
+        }
+        fs::write(&variables, values.to_string()).context("cannot write Packer's variables")?;
+        // The user's own plugin folder is used: that is where init put the plugin.
+        let run = PackerRun {
+            prefix: &[],
+            packer: &self.packer.path,
+            template: &template,
+            variables: &variables,
+            home: None,
+            environment: &[(orphans::MARK.to_owned(), id.to_string())],
+            deadline: PACKER,
+        };
+        let ran = run.run_until(ui, &step, self.interrupt.number(1)).await;
+        ran.with_context(|| format!("the build failed; its log is {}", self.log.display()))?;
+        let snapshot = artifact(&fs::read_to_string(&manifest).context("Packer wrote no manifest")?)?;
+        step.done(&snapshot);
+        let packages = super::read_packages(&packages)?;
+        let mut record = self.record(id, snapshot, packages)?;
+        if let Some(account) = account {
+            record.cost = self.interrupt.ends(self.cost(account, &base.plan)).await?;
+        }
+        record.write(&self.folder)?;
+        Ok(record)
+    }
+
+    /// What the machine cost while the builder had it.
+    async fn cost(&self, account: &Account, plan: &str) -> Result<Option<Cost>> {
+        let seconds: f64 =
+            self.ui.times().iter().filter(|step| step.name == BUILDING).map(|step| step.seconds).sum();
+        // The image is there, and its price is not worth losing it.
+        let price = account.price(plan).await.ok().flatten();
+        Ok(price.map(|(hourly, currency)| Cost { hourly, hours: seconds / 3600.0, currency }))
+    }
+
+    fn record(&self, id: &BuildId, snapshot: String, packages: BTreeMap<String, String>) -> Result<Record> {
+        let (profile, base) = (&self.entry.profile, self.build.base(self.entry)?);
+        Ok(Record {
+            provider: profile.id.clone(),
+            build: Some(id.clone()),
+            depth: Depth::Account,
+            depth_note: None,
+            began: self.began.clone(),
+            inputs: String::new(),
+            versions: Versions {
+                echora_images: env!("CARGO_PKG_VERSION").to_owned(),
+                packer: format!("{} ({})", self.packer.version, self.packer.how),
+                plugin: format!("{} {}", profile.packer.plugin.source, profile.packer.plugin.version),
+                base: format!("{} {}", base.os, base.architecture.name()),
+            },
+            images: super::image_records(&self.images),
+            snapshot: Snapshot::Account { id: snapshot },
+            cost: None,
+            account: None,
+            packages,
+            steps: self.ui.times(),
+        })
+    }
+}
+
+/// What only the maintainer can give: container images and a front end.
+fn given(build: &Build) -> Result<Vec<ImageSource>> {
     let Some(set) = &build.images else {
         let what = "no container images are given, and none of Echora are published yet";
         return Err(Fault::new(

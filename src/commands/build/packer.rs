@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use echora_rehearsal::process::Job;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 
 use crate::error::{Exit, Fault};
+use crate::interrupt;
 use crate::ui::{Step, Ui};
 
 /// How long Packer may take to remove what it made in an account.
 const ACCOUNT_GRACE: Duration = Duration::from_secs(300);
+/// An output of Packer, line by line.
+type Lines<Output> = tokio::io::Lines<BufReader<Output>>;
 /// How many lines of Packer's output an error carries.
 const TAIL: usize = 20;
 
@@ -39,6 +42,16 @@ pub(super) struct PackerRun<'a> {
 impl PackerRun<'_> {
     /// Runs Packer to its end; each provisioner is shown as a detail of `step`.
     pub(super) async fn run(&self, ui: &Ui, step: &Step) -> Result<Vec<(String, f64)>> {
+        self.run_until(ui, step, std::future::pending()).await
+    }
+
+    /// The same until `end`; from then on Packer removes what it made in the account and ends.
+    pub(super) async fn run_until(
+        &self,
+        ui: &Ui,
+        step: &Step,
+        end: impl Future<Output = ()>,
+    ) -> Result<Vec<(String, f64)>> {
         let mut command = self.command();
         let mut job = Job::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()), "packer build")?;
         if self.home.is_none() {
@@ -48,25 +61,27 @@ impl PackerRun<'_> {
         let out = job.child().stdout.take().context("packer has no output")?;
         let err = job.child().stderr.take().context("packer has no error output")?;
         let mut output = Output::new(ui, step);
-        let (mut out, mut err) = (BufReader::new(out).lines(), BufReader::new(err).lines());
-        let read = async {
-            let (mut out_open, mut err_open) = (true, true);
-            while out_open || err_open {
-                let line = tokio::select! {
-                    line = out.next_line(), if out_open => line.map(|l| l.or_else(|| { out_open = false; None })),
-                    line = err.next_line(), if err_open => line.map(|l| l.or_else(|| { err_open = false; None })),
-                };
-                if let Some(line) = line.context("cannot read what packer prints")? {
-                    output.line(&line);
-                }
+        let mut read = Box::pin(output.read(BufReader::new(out).lines(), BufReader::new(err).lines()));
+        let ended = tokio::select! {
+            read = tokio::time::timeout(self.deadline, &mut read) => Some(read),
+            () = end => {
+                step.detail("interrupted; Packer removes what it made");
+                job.interrupt();
+                // What it prints is in the log, and what it leaves is looked for afterwards.
+                let _ = tokio::time::timeout(ACCOUNT_GRACE, &mut read).await;
+                None
             }
-            anyhow::Ok(())
         };
-        match tokio::time::timeout(self.deadline, read).await {
-            Ok(read) => read?,
-            Err(_) => {
-                bail!("packer build did not end within {} s\n{}", self.deadline.as_secs(), output.tail())
+        drop(read);
+        match ended {
+            Some(Ok(read)) => read?,
+            Some(Err(_)) => {
+                bail!(
+                    "packer build did not end within {} s; the log says how far it came",
+                    self.deadline.as_secs()
+                )
             }
+            None => return Err(interrupt::fault("what the build made has been removed").into()),
         }
         let status = job.status(Duration::from_secs(30)).await?;
         if !status.success() {
@@ -101,6 +116,21 @@ struct Output<'a> {
 impl<'a> Output<'a> {
     fn new(ui: &'a Ui, step: &'a Step) -> Self {
         Self { ui, step, lines: Vec::new(), parts: Vec::new(), current: None }
+    }
+
+    /// Takes what Packer prints until it closes both of its outputs.
+    async fn read(&mut self, mut out: Lines<ChildStdout>, mut err: Lines<ChildStderr>) -> Result<()> {
+        let (mut out_open, mut err_open) = (true, true);
+        while out_open || err_open {
+            let line = tokio::select! {
+                line = out.next_line(), if out_open => line.map(|l| l.or_else(|| { out_open = false; None })),
+                line = err.next_line(), if err_open => line.map(|l| l.or_else(|| { err_open = false; None })),
+            };
+            if let Some(line) = line.context("cannot read what packer prints")? {
+                self.line(&line);
+            }
+        }
+        Ok(())
     }
 
     fn line(&mut self, line: &str) {

@@ -129,6 +129,8 @@ impl Work<'_> {
 
         let record = Record {
             provider: self.entry.profile.id.clone(),
+            build: None,
+            cost: None,
             depth: note.depth,
             depth_note: Some(note.text),
             began: began.to_owned(),

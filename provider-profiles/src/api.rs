@@ -1,0 +1,200 @@
+//! What the tool itself asks of a provider's API: to check an account before a build, and to find and remove what a
+//! build left in it.
+//!
+//! A *place* names values in a reply: keys with slashes between them, `*` for every element of a list.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Doc;
+
+/// A provider's API, as far as this tool asks it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Address that all paths follow, without a slash at its end.
+    pub base: String,
+    /// Environment variable that names another address, where the provider's tools read one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// How long lists are read.
+    pub pages: ApiPages,
+    /// Machines.
+    pub machines: Resource,
+    /// Snapshots.
+    pub snapshots: Resource,
+    /// SSH keys, where the account holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Resource>,
+    /// Labels, where they stay when nothing has them any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Resource>,
+    /// How an SSH key is registered, for plugins that are handed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub register: Option<Register>,
+    /// What is asked before a build.
+    pub check: Check,
+    /// Currency of all prices.
+    pub currency: String,
+    /// Where all that was read.
+    pub docs: Vec<Doc>,
+}
+
+/// How lists come in pages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiPages {
+    /// How the next page is asked for.
+    pub kind: ApiPageKind,
+    /// Parameter that names the page.
+    pub page: String,
+    /// Place that tells whether there is a next page, or which.
+    pub next: String,
+    /// Parameters of every list, such as the size of a page.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// How the next page is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApiPageKind {
+    /// By its number, as long as the place holds anything but nothing, zero and the empty text.
+    Number,
+    /// By its number, up to the number that the place holds.
+    Total,
+    /// By what the place holds, until that is nothing or empty.
+    Cursor,
+}
+
+/// A kind of thing that an account holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// Path of its list, with parameters.
+    pub list: String,
+    /// Key of the list in the reply.
+    pub items: String,
+    /// Place of the id.
+    pub id: String,
+    /// Place of the name that a person gave it.
+    pub name: String,
+    /// Places of labels, whatever their form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Place of the time it was made at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Path that it is deleted by, with `{id}`.
+    pub delete: String,
+}
+
+/// How an SSH key is registered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// Path that it is sent to.
+    pub path: String,
+    /// Field of its name.
+    pub name: String,
+    /// Field of the key.
+    pub key: String,
+    /// Place of its id in the reply.
+    pub id: String,
+}
+
+/// What is asked before a build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Path that every valid token may ask.
+    pub account: String,
+    /// Place of the largest number of machines, in that reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_limit: Option<String>,
+    /// How it is found out what the token may do.
+    pub rights: Rights,
+    /// Where the tool's address has to be allowed, and how the API refuses one that is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<ApiRefusal>,
+    /// Where a token is made, for people.
+    pub token_page: String,
+    /// Regions.
+    pub regions: Offer,
+    /// Plans.
+    pub plans: Offer,
+    /// Base images.
+    pub images: Offer,
+}
+
+/// How it is found out what a token may do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Rights {
+    /// Orders without the fields that they need are refused with 403 for want of rights, otherwise for the fields.
+    Probe {
+        /// Paths that such orders are sent to, with the right in words.
+        paths: BTreeMap<String, String>,
+    },
+    /// A header of every reply lists them, with spaces between.
+    Header {
+        /// Its name.
+        name: String,
+        /// What must be in it; of the ones with `|` between them, one is enough.
+        needed: Vec<String>,
+    },
+    /// The reply to the account's path lists them.
+    List {
+        /// Place of the list.
+        place: String,
+        /// What must be in it; of the ones with `|` between them, one is enough.
+        needed: Vec<String>,
+    },
+}
+
+/// A refusal that has a reason and a cure of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiRefusal {
+    /// What the reply's body holds.
+    pub holds: String,
+    /// What that means.
+    pub means: String,
+    /// What to do.
+    pub cure: String,
+}
+
+/// Things that a provider has on offer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// Path of the list, with parameters.
+    pub list: String,
+    /// Key of the list in the reply.
+    pub items: String,
+    /// Place of what the builder calls it.
+    pub id: String,
+    /// Place of a flag that is false while it cannot be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<String>,
+    /// Places of the regions that have it; empty where all have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<String>,
+    /// Place of the disk that it has or needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    /// How many of the disk's unit are one GB.
+    #[serde(default = "one")]
+    pub per_gigabyte: f64,
+    /// Place of the price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// How many hours that price is for.
+    #[serde(default = "one")]
+    pub price_hours: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}

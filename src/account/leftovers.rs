@@ -1,0 +1,84 @@
+//! What builds that died left in an account.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Account, Held, Journal, Kind, Sweep, orphans};
+use crate::project::Project;
+
+/// A snapshot that was under way when its builder died can be listed as late as this.
+const LATE: Duration = Duration::from_secs(86_400);
+
+/// What of ours goes, and what stays.
+#[derive(Debug)]
+pub struct Plan {
+    dead: Vec<Journal>,
+    older_than: Duration,
+    alive: Vec<super::BuildId>,
+    ours: Vec<Held>,
+}
+
+/// Looks at an account: what this checkout's dead builds left goes at once, what carries the mark of a build that it does
+/// not know goes from an age on, unless it is a snapshot.
+pub async fn plan(project: &Project, account: &Account, older_than: Duration) -> Result<Plan> {
+    let (mut dead, alive) = Journal::all(project)?;
+    dead.retain(|journal| journal.begun.provider == account.provider());
+    Ok(Plan { dead, older_than, alive, ours: account.ours().await? })
+}
+
+impl Plan {
+    /// Ends what still runs of the dead builds; before that, what they make is not to be removed for good.
+    pub fn begin(&self) -> Result<()> {
+        self.dead.iter().try_for_each(|journal| orphans::end(&journal.begun.build))
+    }
+
+    /// Whether it goes.
+    #[must_use]
+    pub fn goes(&self, held: &Held) -> bool {
+        let Some(build) = &held.build else { return false };
+        if let Some(journal) = self.dead.iter().find(|journal| journal.begun.build == *build) {
+            return journal.begun.leaves(held);
+        }
+        let old = build.age() > self.older_than && !self.alive.contains(build);
+        let snapshot = |held: &&Held| held.kind == Kind::Snapshot && held.build.as_ref() == Some(build);
+        match held.kind {
+            Kind::Machine | Kind::Key => old,
+            Kind::Label => old && !self.ours.iter().any(|held| snapshot(&held)),
+            Kind::Snapshot => false,
+        }
+    }
+
+    /// What was found and goes.
+    pub fn going(&self) -> impl Iterator<Item = &Held> {
+        self.ours.iter().filter(|held| self.goes(held))
+    }
+
+    /// What was found and stays.
+    pub fn staying(&self) -> impl Iterator<Item = &Held> {
+        self.ours.iter().filter(|held| !self.goes(held))
+    }
+
+    /// Forgets the dead builds of which nothing can come to light any more.
+    pub fn done(self) -> Result<()> {
+        forget(self.dead)
+    }
+}
+
+/// Removes what this checkout's dead builds left in an account, and forgets them.
+pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Vec<Held>> {
+    let (mut dead, _) = Journal::all(project)?;
+    dead.retain(|journal| journal.begun.provider == account.provider());
+    if dead.is_empty() {
+        return Ok(Vec::new());
+    }
+    dead.iter().try_for_each(|journal| orphans::end(&journal.begun.build))?;
+    let goes = |held: &Held| dead.iter().any(|journal| journal.begun.leaves(held));
+    let removed = Sweep { twice: true }.run(account, goes).await?;
+    forget(dead)?;
+    Ok(removed)
+}
+
+fn forget(dead: Vec<Journal>) -> Result<()> {
+    dead.into_iter().filter(|journal| journal.begun.build.age() > LATE).try_for_each(Journal::end)
+}

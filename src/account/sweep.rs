@@ -1,0 +1,101 @@
+//! Removes what builds left in an account, and looks again until nothing more comes to light.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::{Account, Held, Refused};
+
+/// A provider can lock a machine for as long as it takes its snapshot.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// An order that was under way when its builder died has reached the lists by then.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// How an account is swept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sweep {
+    /// Whether orders may still have been under way: then one look that finds nothing does not prove anything.
+    pub twice: bool,
+}
+
+/// What could not be removed.
+#[derive(Debug)]
+pub struct Left {
+    /// The provider's id.
+    pub provider: String,
+    /// What it is; empty when the account cannot be asked.
+    pub held: Vec<Held>,
+    /// Why it is still there.
+    pub why: anyhow::Error,
+}
+
+impl Left {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        format!("`echora-images prune --provider {}` removes it later", self.provider)
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.held.is_empty() {
+            return write!(f, "the account at {} may hold what the build made", self.provider);
+        }
+        write!(f, "left in the account at {}:", self.provider)?;
+        for held in &self.held {
+            write!(f, "\n  {held}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Left {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.why)
+    }
+}
+
+impl Sweep {
+    /// Removes all of ours that `goes` for, and returns it. Machines go first: keys and labels hang on them, and only
+    /// they cost by the hour.
+    pub async fn run(self, account: &Account, goes: impl Fn(&Held) -> bool) -> Result<Vec<Held>> {
+        let end = Instant::now() + PATIENCE;
+        let mut removed: Vec<Held> = Vec::new();
+        let needed = if self.twice { 2 } else { 1 };
+        let mut calm = 0;
+        loop {
+            let ours = account.ours().await;
+            let ours =
+                ours.map_err(|why| Left { provider: account.provider().to_owned(), held: Vec::new(), why })?;
+            let mut found: Vec<Held> = ours.into_iter().filter(&goes).collect();
+            found.sort_by_key(|held| held.kind);
+            if found.is_empty() {
+                calm += 1;
+                if calm == needed {
+                    return Ok(removed);
+                }
+            } else {
+                calm = 0;
+            }
+            for held in &found {
+                match account.delete(held).await {
+                    Ok(()) if removed.contains(held) => {}
+                    Ok(()) => removed.push(held.clone()),
+                    Err(error) => passing(account, &found, error, end)?,
+                }
+            }
+            tokio::time::sleep(SETTLE).await;
+        }
+    }
+}
+
+/// What is refused for the moment, as with a lock, is tried again until `end`.
+fn passing(account: &Account, found: &[Held], error: anyhow::Error, end: Instant) -> Result<()> {
+    let status = error.downcast_ref::<Refused>().map(|refused| refused.status);
+    if status.is_some_and(|status| ![401, 403].contains(&status)) && Instant::now() < end {
+        return Ok(());
+    }
+    Err(Left { provider: account.provider().to_owned(), held: found.to_vec(), why: error }.into())
+}

@@ -1,0 +1,64 @@
+//! Requests to end: the first lets a command clean up, the second ends it.
+
+use std::future::Future;
+
+use anyhow::Result;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::error::{Exit, Fault};
+
+/// Counts the requests to end; clones count together.
+#[derive(Debug, Clone)]
+pub struct Interrupt(watch::Receiver<u32>);
+
+impl Interrupt {
+    /// Takes the signals from now on.
+    #[must_use]
+    pub fn listen() -> Self {
+        let (count, counted) = watch::channel(0);
+        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        if let [Ok(mut int), Ok(mut term), Ok(mut hup)] = signals {
+            tokio::spawn(async move {
+                loop {
+                    tokio::select! {
+                        _ = int.recv() => {},
+                        _ = term.recv() => {},
+                        _ = hup.recv() => {},
+                    }
+                    count.send_modify(|count| *count += 1);
+                }
+            });
+        }
+        Self(counted)
+    }
+
+    /// Waits for the request of that number; the first is 1.
+    pub async fn number(&self, number: u32) {
+        let mut counted = self.0.clone();
+        if counted.wait_for(|count| *count >= number).await.is_err() {
+            // Signals cannot be had here: nobody will ask.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether somebody asked.
+    #[must_use]
+    pub fn came(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
+    /// Runs a command that leaves nothing behind when it is dropped, until somebody asks to end.
+    pub async fn ends<T>(&self, command: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            outcome = command => outcome,
+            () = self.number(1) => Err(fault("everything that was started has been stopped and removed").into()),
+        }
+    }
+}
+
+/// The error of a command that was asked to end.
+#[must_use]
+pub fn fault(hint: &str) -> Fault {
+    Fault::new(Exit::Interrupted, "interrupted", hint)
+}

@@ -1,0 +1,47 @@
+//! Which snapshots the providers' listings use: `listings.toml` in the checkout, a table for each provider.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::Deserialize;
+
+use crate::account::Held;
+use crate::error::{Exit, Fault};
+use crate::project::Project;
+
+const FILE: &str = "listings.toml";
+
+/// The file; empty where there is none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Listings(BTreeMap<String, Listing>);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    /// Names of builds, or ids of snapshots.
+    uses: Vec<String>,
+}
+
+impl Listings {
+    /// Reads the file. One that cannot be understood is an error: what it protects would be deleted.
+    pub fn read(project: &Project) -> Result<Self, Fault> {
+        let path = project.path(FILE);
+        let fault = |error: String| {
+            let what = format!("{} cannot be read: {error}", path.display());
+            Fault::new(Exit::Usage, what, "write `[PROVIDER]` and `uses = [\"BUILD\"]`, or remove the file")
+        };
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(fault(error.to_string())),
+            Ok(text) => toml::from_str(&text).map_err(|error| fault(error.to_string())),
+        }
+    }
+
+    /// Whether a provider's listing uses a snapshot.
+    #[must_use]
+    pub fn uses(&self, provider: &str, held: &Held) -> bool {
+        let named = |name: &String| *name == held.name || held.is(name);
+        self.0.get(provider).is_some_and(|listing| listing.uses.iter().any(named))
+    }
+}

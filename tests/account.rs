@@ -1,0 +1,229 @@
+//! Builds in accounts, by real Packer and the providers' real plugins against simulated APIs: whatever becomes of a build,
+//! the account holds its snapshot at most, and what others have there stays.
+
+mod support;
+
+use std::time::Duration;
+
+use echora_rehearsal::api::{Calls, Fault};
+use rustix::process::{Pid, Signal, kill_process};
+use support::account::{Bench, DEADLINE, Machine, rigs, until};
+
+/// Fast enough that all waiting is the plugin's own.
+const FAST: f64 = 1000.0;
+const MOMENTS: usize = 20;
+/// Builds that run side by side: nearly all of each is waiting.
+const ABREAST: usize = 5;
+
+fn nothing_is_left(bench: &Bench, said: &str) {
+    let ledger = bench.api.ledger();
+    assert!(ledger.kinds_left().is_empty(), "{}: {:#?}\n{said}", bench.id(), ledger.lines);
+    assert!(ledger.hourly().abs() < f64::EPSILON, "{}", bench.id());
+    assert!(ledger.strays().is_empty(), "{}: {:#?}", bench.id(), ledger.strays());
+}
+
+fn all_calls(times: u32) -> Calls {
+    Calls { method: None, path: String::new(), after: 0, times }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_leaves_its_snapshot_and_a_record_of_it() {
+    for rig in rigs().await {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        let mut build = bench.build();
+        assert_eq!(build.status().await, Some(0), "{}", build.said());
+        let ledger = bench.api.ledger();
+        assert_eq!(ledger.kinds_left(), ["snapshot"], "{:#?}", ledger.lines);
+        assert!(ledger.strays().is_empty(), "{:#?}", ledger.strays());
+        let records = bench.records();
+        let [record] = &records[..] else { panic!("{records:#?}") };
+        let snapshot = ledger.left().next().unwrap();
+        assert_eq!(record["build"], snapshot.name.as_str());
+        let id = record["snapshot"]["account"]["id"].as_str().unwrap();
+        assert_eq!(id.rsplit(':').next(), Some(snapshot.id.as_str()));
+        // Looking for leftovers takes nothing from a build that is done.
+        let (status, said) = bench.run(&["prune", "--older-than", "0s"]).await;
+        assert_eq!((status, bench.kinds_left()), (Some(0), vec!["snapshot".to_owned()]), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_provisioner_leaves_nothing() {
+    for rig in rigs().await {
+        let bench = rig.bench(FAST, Machine::Fails).await;
+        let mut build = bench.build();
+        assert_eq!(build.status().await, Some(1), "{}", build.said());
+        assert!(build.said().contains("it fails"), "{}", build.said());
+        nothing_is_left(&bench, &build.said());
+        assert!(bench.records().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_dies_leaves_nothing() {
+    for rig in rigs().await {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        bench.api.fault(Fault::Never { what: "boot".into() }).unwrap();
+        let mut build = bench.build();
+        until("a machine", || bench.kinds_left().contains(&"machine".to_owned())).await;
+        let plugins = bench.plugins();
+        assert!(!plugins.is_empty(), "{}", build.said());
+        for id in plugins {
+            let _ = kill_process(Pid::from_raw(id).unwrap(), Signal::KILL);
+        }
+        assert_eq!(build.status().await, Some(1), "{}", build.said());
+        nothing_is_left(&bench, &build.said());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_network_leaves_nothing_once_it_is_back() {
+    for rig in rigs().await {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        bench.api.fault(Fault::Never { what: "boot".into() }).unwrap();
+        let mut build = bench.build();
+        until("a machine", || bench.kinds_left().contains(&"machine".to_owned())).await;
+        bench.api.fault(Fault::Cut { calls: all_calls(u32::MAX) }).unwrap();
+        until("the plugin's end", || bench.plugins().is_empty()).await;
+        bench.api.heal();
+        assert_eq!(build.status().await, Some(1), "{}", build.said());
+        nothing_is_left(&bench, &build.said());
+    }
+}
+
+/// The moments are spread over the whole conversation: before the first call, after the first, and so on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_at_any_moment_leaves_nothing() {
+    for rig in rigs().await {
+        let whole = rig.bench(FAST, Machine::Works).await;
+        assert_eq!(whole.build().status().await, Some(0));
+        let calls = whole.api.ledger().asked.len();
+        let moments: Vec<usize> = (0..MOMENTS).map(|n| n * calls / MOMENTS).collect();
+        let mut interrupted = 0;
+        for moments in moments.chunks(ABREAST) {
+            let mut tries = tokio::task::JoinSet::new();
+            for moment in moments.iter().copied() {
+                let rig = rig.clone();
+                tries.spawn(async move {
+                    let bench = rig.bench(FAST, Machine::Works).await;
+                    let mut build = bench.build();
+                    let asked = || bench.api.ledger().asked.len();
+                    until("the moment", || asked() >= moment && !build.said().is_empty()).await;
+                    build.job.interrupt();
+                    let status = build.status().await;
+                    let said = build.said();
+                    // The last calls may all be made before the signal is seen.
+                    if status == Some(0) {
+                        assert_eq!(bench.kinds_left(), ["snapshot"], "call {moment}: {said}");
+                    } else {
+                        assert_eq!(status, Some(130), "call {moment}: {said}");
+                        nothing_is_left(&bench, &format!("call {moment}: {said}"));
+                        assert!(bench.records().is_empty(), "call {moment}");
+                    }
+                    status
+                });
+            }
+            interrupted += tries.join_all().await.into_iter().filter(|status| *status == Some(130)).count();
+        }
+        println!(
+            "{}: {interrupted} of {MOMENTS} builds were interrupted, the others had ended",
+            rig.profile.id
+        );
+        assert!(interrupted > MOMENTS / 2, "{interrupted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_interrupt_says_what_is_left_and_the_next_build_removes_it() {
+    for rig in rigs().await {
+        let bench = rig.bench(FAST, Machine::Fails).await;
+        bench.api.fault(Fault::Never { what: "boot".into() }).unwrap();
+        // Deleting takes its time, so that there is time to be impatient.
+        let calls = Calls { method: Some("DELETE".into()), path: String::new(), after: 0, times: u32::MAX };
+        bench.api.fault(Fault::Slow { calls, milliseconds: 600_000 }).unwrap();
+        let mut build = bench.build();
+        until("a machine", || bench.kinds_left().contains(&"machine".to_owned())).await;
+        build.job.interrupt();
+        until("the first request to be seen", || build.said().contains("interrupted; ")).await;
+        build.job.interrupt();
+        assert_eq!(build.status().await, Some(130), "{}", build.said());
+        assert!(build.said().contains("prune --provider"), "{}", build.said());
+        bench.api.heal();
+        let (_, said) =
+            bench.run(&["build", bench.id(), "--images", "images.toml", "--frontend", "frontend"]).await;
+        nothing_is_left(&bench, &said);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_build_leaves_is_pruned_and_what_others_have_stays() {
+    for rig in rigs().await {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        let others = bench.of_somebody_else().await;
+        let before = bench.left();
+        bench.api.fault(Fault::Never { what: "boot".into() }).unwrap();
+        let build = bench.build();
+        until("a machine", || bench.kinds_left().iter().filter(|kind| *kind == "machine").count() > others)
+            .await;
+        build.job.kill().await.unwrap();
+        assert!(bench.left().len() > before.len(), "{:?}", bench.left());
+        let (status, said) = bench.run(&["prune", "--dry-run"]).await;
+        assert_eq!(status, Some(0), "{said}");
+        assert!(said.contains("would remove machine") && bench.left().len() > before.len(), "{said}");
+        let (status, said) = bench.run(&["prune", "--json"]).await;
+        assert_eq!((status, bench.left()), (Some(0), before), "{said}");
+        assert!(said.contains(r#""event":"removed""#), "{said}");
+        assert!(bench.api.ledger().strays().is_empty());
+    }
+}
+
+/// Some accounts list a snapshot only when it is done, and it is done whether or not anybody still wants it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_comes_to_light_after_its_build_is_removed_too() {
+    for rig in rigs().await {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        bench.api.fault(Fault::Longer { what: "snapshot".into(), factor: 150.0 }).unwrap();
+        let build = bench.build();
+        until("a snapshot", || bench.kinds_left().contains(&"snapshot".to_owned())).await;
+        build.job.kill().await.unwrap();
+        let end = std::time::Instant::now() + DEADLINE;
+        while !bench.kinds_left().is_empty() {
+            assert!(std::time::Instant::now() < end, "{:?}", bench.left());
+            let (status, said) = bench.run(&["prune"]).await;
+            assert_eq!(status, Some(0), "{said}");
+        }
+        nothing_is_left(&bench, "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_elsewhere_is_left_alone_until_it_is_old() {
+    for rig in rigs().await {
+        let (bench, elsewhere) =
+            (rig.bench(FAST, Machine::Works).await, rig.bench(FAST, Machine::Works).await);
+        bench.api.fault(Fault::Never { what: "boot".into() }).unwrap();
+        let build = bench.build();
+        until("a machine", || bench.kinds_left().contains(&"machine".to_owned())).await;
+        for arguments in [&["prune"][..], &["prune", "--older-than", "1h"]] {
+            let (status, said) = elsewhere.run_at(&bench, arguments).await;
+            assert_eq!(status, Some(0), "{said}");
+            assert!(bench.kinds_left().contains(&"machine".to_owned()), "{said}");
+        }
+        // Not even this age takes away what this checkout is building.
+        let (_, said) = bench.run(&["prune", "--older-than", "0s"]).await;
+        assert!(bench.kinds_left().contains(&"machine".to_owned()), "{said}");
+        build.job.kill().await.unwrap();
+        until("the second to be over", || elsewhere_is_older(&bench)).await;
+        let (status, said) = elsewhere.run_at(&bench, &["prune", "--older-than", "0s"]).await;
+        assert_eq!(status, Some(0), "{said}");
+        nothing_is_left(&bench, &said);
+    }
+}
+
+/// A build's age is told in whole seconds.
+fn elsewhere_is_older(bench: &Bench) -> bool {
+    let held = bench.left().into_iter().filter_map(|line| {
+        echora_images::account::BuildId::read(line.split(' ').next_back().unwrap_or_default())
+    });
+    held.into_iter().all(|build| build.age() > Duration::from_secs(1))
+}

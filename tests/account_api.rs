@@ -1,0 +1,138 @@
+//! What the profiles say of the providers' APIs, against every API that is described: the simulators answer what the
+//! providers' own clients ask, and these profiles ask no less exactly.
+
+use std::sync::Arc;
+
+use echora_images::account::{Account, BuildId, Kind, Wanted};
+use echora_rehearsal::api::{Api, Nothing, Options, Token};
+use provider_profiles::{Catalog, Profile, Rights};
+use serde_json::{Map, json};
+use tokio::net::TcpListener;
+
+const TOKEN: &str = "token-of-a-test";
+const READ_ONLY: &str = "token-that-may-only-look";
+
+/// An account at a provider, played.
+struct Rented {
+    profile: Profile,
+    api: Api,
+    base: String,
+}
+
+impl Rented {
+    fn account(&self, token: &str) -> Account {
+        Account::at(&self.profile, &self.base, token.into()).unwrap().unwrap()
+    }
+
+    fn wanted(&self) -> Wanted {
+        let base = self.profile.default_base().unwrap();
+        Wanted::of(&self.profile, base, &BuildId::new().unwrap())
+    }
+}
+
+async fn all() -> Vec<Rented> {
+    let mut rented = Vec::new();
+    for entry in Catalog::embedded().unwrap().iter() {
+        let profile = entry.profile.clone();
+        let (Some(api), Some(simulator)) = (&profile.api, Catalog::simulator(&profile.id).unwrap()) else {
+            println!("{}: not tried, its API is not described", profile.id);
+            continue;
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // What is needed for writing, for reading only.
+        let looks = match &api.check.rights {
+            Rights::Header { needed, .. } => {
+                let last =
+                    |one: &String| one.rsplit('|').next().unwrap_or_default().replace("_write", "_only");
+                needed.iter().map(last).collect()
+            }
+            Rights::Probe { .. } | Rights::List { .. } => Vec::new(),
+        };
+        let tokens = [(TOKEN, false, Vec::new()), (READ_ONLY, true, looks)];
+        let tokens = tokens
+            .map(|(value, read_only, scopes)| Token { value: value.into(), read_only, scopes })
+            .to_vec();
+        let options = Options { tokens, speed: 1000.0, requests: None };
+        let played = Api::serve(simulator, listener, &url, &options, Arc::new(Nothing)).unwrap();
+        let environment = played.environment().unwrap();
+        let base = environment.into_iter().find(|(name, _)| Some(name) == api.endpoint.as_ref());
+        let base = base.map_or(url, |(_, base)| base);
+        rented.push(Rented { profile, api: played, base });
+    }
+    assert!(rented.len() > 1);
+    rented
+}
+
+#[tokio::test]
+async fn what_the_profiles_build_with_is_on_offer_and_a_whole_token_may_build() {
+    for rented in all().await {
+        let id = &rented.profile.id;
+        let account = rented.account(TOKEN);
+        let problems = account.problems(&rented.wanted()).await;
+        assert!(problems.is_empty(), "{id}: {problems:#?}");
+        let price = account.price(&rented.wanted().plan).await.unwrap();
+        assert!(price.is_some_and(|(hourly, _)| hourly > 0.0), "{id}");
+        let ledger = rented.api.ledger();
+        assert!(ledger.strays().is_empty() && ledger.lines.is_empty(), "{id}: {ledger:#?}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_that_do_not_do_are_refused_in_words() {
+    for rented in all().await {
+        let id = &rented.profile.id;
+        if let Rights::List { place, .. } = &rented.profile.api.as_ref().unwrap().check.rights {
+            let field = place.split('/').nth(1).unwrap().to_owned();
+            rented.api.change("account", &Map::from_iter([(field, json!([]))])).unwrap();
+        }
+        for (token, holds) in [("wrong", "not valid"), (READ_ONLY, "lacks a right")] {
+            let problems = rented.account(token).problems(&rented.wanted()).await;
+            assert!(problems.iter().any(|p| p.to_string().contains(holds)), "{id}: {problems:#?}");
+        }
+        assert!(rented.api.ledger().lines.is_empty(), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_on_offer_is_named() {
+    for rented in all().await {
+        let id = &rented.profile.id;
+        let nowhere = Wanted {
+            region: "nowhere".into(),
+            plan: "enormous".into(),
+            image: "minix".into(),
+            ..rented.wanted()
+        };
+        let problems = rented.account(TOKEN).problems(&nowhere).await;
+        let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        for holds in ["region nowhere", "plan enormous", "image minix"] {
+            assert!(text.contains(holds), "{id}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_account_holds_nothing_and_keys_come_and_go() {
+    for rented in all().await {
+        let id = &rented.profile.id;
+        let account = rented.account(TOKEN);
+        for kind in [Kind::Machine, Kind::Key, Kind::Label] {
+            assert!(account.held(kind).await.unwrap().is_empty(), "{id}: {kind}");
+        }
+        assert!(account.ours().await.unwrap().is_empty(), "{id}");
+        let build = BuildId::new().unwrap();
+        let registered =
+            account.register(&build, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG5vdGFrZXk= test").await;
+        if let Some(key) = registered.unwrap() {
+            let ours = account.ours().await.unwrap();
+            let [held] = &ours[..] else { panic!("{id}: {ours:#?}") };
+            assert_eq!((held.kind, &held.id, held.build.as_ref()), (Kind::Key, &key, Some(&build)), "{id}");
+            account.delete(held).await.unwrap();
+            // What is gone is as good as deleted.
+            account.delete(held).await.unwrap();
+            assert!(rented.api.ledger().kinds_left().is_empty(), "{id}");
+        }
+        assert!(rented.api.ledger().strays().is_empty(), "{id}: {:#?}", rented.api.ledger().strays());
+    }
+}
