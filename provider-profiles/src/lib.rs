@@ -32,7 +32,8 @@ pub use maintainer::Maintainer;
 #[cfg(feature = "catalog")]
 pub use profile::{
     AccountSetting, Architecture, ArgumentNames, Base, Boot, Cleanup, Consoles, Credential, Datasource,
-    DeploymentScript, Dmi, Doc, Form, Identity, KeyArguments, KeyDelivery, LabelKind, Labels, Packer, Plugin, Profile, Token,
+    DeploymentScript, Dmi, Doc, Form, Identity, KeyArguments, KeyDelivery, LabelKind, Labels, Packer, Plugin,
+    Profile, Token,
 };
 #[cfg(feature = "catalog")]
 pub use simulator::{

@@ -76,7 +76,13 @@ pub(super) fn variables(profile: &Profile) -> Body {
         .add_attribute(("scripts", scripts))
         .add_attribute(("environment", environment(profile)))
         .build();
-    Body::builder().add_block(token.build()).add_blocks(account).add_blocks(blocks).add_blocks(key).add_block(locals).build()
+    Body::builder()
+        .add_block(token.build())
+        .add_blocks(account)
+        .add_blocks(blocks)
+        .add_blocks(key)
+        .add_block(locals)
+        .build()
 }
 
 /// The image and the plan of each architecture.
