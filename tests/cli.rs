@@ -127,7 +127,7 @@ fn an_account_that_lacks_settings_is_told_all_of_them_at_once() {
         let output = command.args(["build", &entry.profile.id]).env("PATH", &path.1).output().unwrap();
         let told = stderr(&output);
         assert_eq!(output.status.code(), Some(3), "{told}");
-        assert!(names.iter().all(|name| told.contains(&format!("\n  {name}: "))), "{told}");
+        assert!(names.iter().all(|name| told.contains(&format!("\n  {name} is not set: "))), "{told}");
     }
 }
 

@@ -58,6 +58,11 @@ mod tests {
         let start =
             |build: &BuildId| Command::new("sleep").arg("600").env(MARK, build.to_string()).spawn().unwrap();
         let (mut orphan, mut other) = (start(&dead), start(&alive));
+        // A process has its environment a moment after its start.
+        let until = Instant::now() + GONE;
+        while running(&dead).is_empty() || running(&alive).is_empty() {
+            assert!(Instant::now() < until, "they did not start");
+        }
         // Nobody else collects it here, and what is not collected keeps its id but not its environment.
         end(&dead).unwrap();
         assert!(!orphan.wait().unwrap().success());
