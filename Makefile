@@ -64,8 +64,9 @@ stand-in: setup ## build the stand-in app of the rehearsals
 contract: build ## check an app against the contract: make contract APP=/path/to/echora (default: the stand-in)
 	$(AS_ROOT) $(CLI) contract $(if $(APP),--app '$(APP)')
 
-bench: build ## time first boot against bare Compose and the usual script (ROUNDS=7; VM=1: power-on to login on a VM)
+bench: build ## time first boot beside bare Compose and the usual script, and several builds beside one (ROUNDS=7; VM=1: power-on to login on a VM)
 	$(CARGO_BENCH) --bench first_boot -- --rounds $(or $(ROUNDS),7) $(if $(VM),--vm)
+	$(CARGO_BENCH) --bench all
 
 setup: ## install what is missing, naming it first
 	@sh tools/setup.sh

@@ -90,9 +90,15 @@ fn checkout(accounts: &[Played]) -> TempDir {
     }
     let config = "0".repeat(64);
     write(&at("manifest.json"), &format!(r#"[{{"Config": "blobs/sha256/{config}"}}]"#));
+    write(&at(&format!("blobs/sha256/{config}")), r#"{"architecture": "amd64"}"#);
     let mut tar = std::process::Command::new("tar");
-    let packed =
-        tar.arg("-C").arg(folder.path()).arg("-cf").arg(at("image.tar")).arg("manifest.json").status();
+    let packed = tar
+        .arg("-C")
+        .arg(folder.path())
+        .arg("-cf")
+        .arg(at("image.tar"))
+        .args(["manifest.json", "blobs"])
+        .status();
     assert!(packed.expect("tar is installed").success());
     let images = ["postgres", "caddy", "backend"].map(|name| format!("[{name}]\narchive = \"image.tar\"\n"));
     write(&at("images.toml"), &images.concat());
