@@ -76,12 +76,13 @@ async fn check_finished(rented: &Rented, when: &str) {
     limit_holds(rented).await;
 }
 
-/// A scan keeps asking port 22 whether the machine is still there, and so uses up what a person is allowed.
+/// A scan keeps asking port 22 whether the machine is still there, and so uses up what a person is allowed in half a
+/// minute. Whoever goes on trying in that time stays shut out: each refusal counts as well.
 async fn wait_for_ssh(network: &Network, side: IpAddr) {
     let end = tokio::time::Instant::now() + BOOT;
     while !reaches(network, SocketAddr::new(side, 22)).await {
         assert!(tokio::time::Instant::now() < end, "{side}: port 22 stays shut");
-        tokio::time::sleep(Duration::from_secs(7)).await;
+        tokio::time::sleep(Duration::from_secs(31)).await;
     }
 }
 
