@@ -22,7 +22,7 @@ CARGO_BENCH := $(RUNNER) cargo bench --locked
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image test check lint fmt generate build guest record-size stand-in contract bench clean clean-cache
+.PHONY: help setup image test soak check lint fmt generate build guest record-size stand-in contract bench clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ image: ## build an image here, boot it as a buyer would and log in (PROVIDER=id;
 
 test: lint build ## run all tests, the whole way on virtual machines included
 	$(CARGO_TEST)
+
+soak: build ## run what takes longest: power cuts, every provider's machine under its own cloud-init
+	$(CARGO_TEST) --test vm_image --test vm_datasources -- --ignored
 
 check: lint guest stand-in ## run the tests that need no virtual machine
 	$(CARGO_TEST) --lib --bins $(FAST_TESTS:%=--test %)

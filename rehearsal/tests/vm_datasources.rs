@@ -39,6 +39,7 @@ echo "errors=$(cloud-init status --format json | tr -d '\n')"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "six minutes: make soak"]
 async fn cloud_init_takes_every_providers_machine_as_the_provider_means_it() {
     let cache = Cache::user().unwrap();
     let disk = base::debian(&cache).await.unwrap().path.join(base::DISK);
