@@ -21,7 +21,7 @@ use echora_rehearsal::scan;
 use provider_profiles::Catalog;
 use serde_json::Value;
 use support::snapshot::snapshot;
-use support::{default_provider, run, stderr, stdout};
+use support::{default_provider, query_script, run, stderr, stdout};
 use tokio::sync::Mutex;
 
 /// Two machines at once gain nothing on a small host.
@@ -75,11 +75,7 @@ async fn boot_among_strangers(disk: &Path) -> (Buyer, Login) {
 
 /// An answer of the machine's database.
 async fn query(buyer: &Buyer, question: &str) -> String {
-    let script = format!(
-        "cd /opt/echora && . ./.env && docker compose exec -T -e PGPASSWORD=\"$POSTGRES_PASSWORD\" postgres \
-         psql -U echora -Atc \"{question}\""
-    );
-    inside(buyer, &script).await.trim().to_owned()
+    inside(buyer, &query_script(question)).await.trim().to_owned()
 }
 
 async fn inside(buyer: &Buyer, script: &str) -> String {

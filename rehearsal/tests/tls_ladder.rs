@@ -69,6 +69,16 @@ async fn with_domain(options: Options) -> Server {
     server
 }
 
+/// The authority is open again, and Caddy's pause is over: each name gets its certificate, and nobody was shut out.
+async fn climbs(server: &Server, crowd: Crowd) {
+    server.authority.door.turn(Mood::Open);
+    server.nudge_caddy().await;
+    for url in urls() {
+        certified(server, &url).await;
+    }
+    crowd.was_served().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn domain_and_addresses_get_certificates_of_their_own_and_keep_them() {
     let mut server = with_domain(Options::default()).await;
@@ -115,13 +125,7 @@ async fn a_rate_limit_is_not_run_against() {
         assert_own(&server, &url).await;
     }
     assert_eq!(server.authority.door.orders(), [429; 3], "once for each, then Caddy waits");
-    // The limit is over, and so is Caddy's pause.
-    server.authority.door.turn(Mood::Open);
-    server.nudge_caddy().await;
-    for url in urls() {
-        certified(&server, &url).await;
-    }
-    crowd.was_served().await;
+    climbs(&server, crowd).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,12 +138,7 @@ async fn an_authority_that_is_down_at_first_boot_keeps_nobody_out() {
     for url in urls() {
         assert_own(&server, &url).await;
     }
-    server.authority.door.turn(Mood::Open);
-    server.nudge_caddy().await;
-    for url in urls() {
-        certified(&server, &url).await;
-    }
-    crowd.was_served().await;
+    climbs(&server, crowd).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

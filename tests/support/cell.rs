@@ -10,7 +10,7 @@ use echora_rehearsal::metadata::{Metadata, setting_for};
 use echora_rehearsal::network::Network;
 use provider_profiles::Catalog;
 
-use super::default_provider;
+use super::{default_provider, query_script};
 
 /// Far more than a first boot takes here.
 pub(crate) const BOOT: Duration = Duration::from_secs(180);
@@ -59,10 +59,6 @@ impl Rented {
 
     /// Answers of the database, one a line.
     pub(crate) async fn query(&self, question: &str) -> String {
-        let script = format!(
-            "cd /opt/echora && . ./.env && docker exec -e PGPASSWORD=\"$POSTGRES_PASSWORD\" echora-postgres \
-             psql -U echora -Atc \"{question}\""
-        );
-        self.cell.inside(&script).await.unwrap().trim().to_owned()
+        self.cell.inside(&query_script(question)).await.unwrap().trim().to_owned()
     }
 }

@@ -57,3 +57,11 @@ pub(crate) fn tracked(pattern: &[&str]) -> Vec<PathBuf> {
         .expect("git runs");
     stdout(&output).lines().map(|line| root().join(line)).collect()
 }
+
+/// A script that asks a machine's database; answers come one a line.
+pub(crate) fn query_script(question: &str) -> String {
+    format!(
+        "cd /opt/echora && . ./.env && docker exec -e PGPASSWORD=\"$POSTGRES_PASSWORD\" echora-postgres \
+         psql -U echora -Atc \"{question}\""
+    )
+}
