@@ -33,8 +33,8 @@ image: ## build an image here, boot it as a buyer would and log in (PROVIDER=id;
 test: lint build ## run all tests, the whole way on virtual machines included
 	$(CARGO_TEST)
 
-soak: build ## run what takes longest: power cuts, every provider's machine under its own cloud-init
-	$(CARGO_TEST) --test vm_image --test vm_datasources -- --ignored
+soak: build ## run what takes longest: power cuts, the smallest machine under a flood, every provider's machine under its own cloud-init
+	$(CARGO_TEST) --test vm_image --test vm_small --test vm_datasources -- --ignored
 
 check: lint guest stand-in ## run the tests that need no virtual machine
 	$(CARGO_TEST) --lib --bins $(FAST_TESTS:%=--test %)
@@ -67,8 +67,8 @@ stand-in: setup ## build the stand-in app of the rehearsals
 contract: build ## check an app against the contract: make contract APP=/path/to/echora (default: the stand-in)
 	$(AS_ROOT) $(CLI) contract $(if $(APP),--app '$(APP)')
 
-bench: build ## time first boot beside bare Compose and the usual script, and several builds beside one (ROUNDS=7; VM=1: power-on to login on a VM)
-	$(CARGO_BENCH) --bench first_boot -- --rounds $(or $(ROUNDS),7) $(if $(VM),--vm)
+bench: build ## time first boot beside bare Compose and the usual script, and several builds beside one (ROUNDS=7; VM=3: power-on to login on VMs, three times)
+	$(CARGO_BENCH) --bench first_boot -- --rounds $(or $(ROUNDS),7) $(if $(VM),--vm $(VM))
 	$(CARGO_BENCH) --bench all
 
 setup: ## install what is missing, naming it first

@@ -7,6 +7,8 @@ umask 077
 		printf '%s=%s\n' "$name" "$(openssl rand -hex 32)"
 	done
 	printf 'ANNOUNCED_IP=203.0.113.7\n'
+	# What first boot sets for the size of this machine.
+	printf '%s' "${TUNED:-}"
 } >/opt/echora/.env
 install -d -o 10001 -g 10001 -m 0700 /var/lib/echora/uploads
 install -d -o 10002 -g 10002 -m 0700 /var/lib/echora/caddy-data

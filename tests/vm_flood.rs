@@ -4,17 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use echora_rehearsal::front_door::Login;
-use reqwest::Client;
-use serde_json::json;
 use support::cell::Rented;
+use support::flood::{ATTACKERS, HEALTH, WELL, flood};
 use support::snapshot::snapshot;
-use tokio::task::JoinSet;
 
-const ATTACKERS: usize = 128;
-/// Logins of each attacker, one after another.
-const LOGINS: usize = 3;
 const MACHINE: u64 = 1 << 30;
 /// The most that the app may ever have resident, in KiB.
 const APP: u64 = 200 << 10;
@@ -27,9 +20,6 @@ sed -e 's/^\\(MemTotal\\|MemFree\\|MemAvailable\\):.*/\\1: 1000000 kB/' -e 's/^\
 /proc/meminfo >/run/meminfo && mount --bind /run/meminfo /proc/meminfo && touch /run/go && \
 systemctl start --no-block echora-firstboot";
 const HOLD: &str = "[Unit]\nConditionPathExists=/run/go\n";
-/// A container a line: whether it was killed for its memory, and how often it was started again.
-const HEALTH: &str = "docker inspect -f '{{.Name}} {{.State.OOMKilled}} {{.RestartCount}}' \
-                      echora-postgres echora-backend echora-caddy";
 
 #[tokio::test]
 async fn a_flood_of_logins_ends_nothing_within_a_gigabyte() {
@@ -43,7 +33,7 @@ async fn a_flood_of_logins_ends_nothing_within_a_gigabyte() {
     let login = rented.login(0).await;
     let before = app(&rented);
 
-    let answers = flood(&rented, &login).await.unwrap();
+    let answers = flood(&rented.network, &login, REPLY).await.unwrap();
 
     let (after, machine) = (app(&rented), rented.cell.memory().unwrap());
     println!(
@@ -61,8 +51,7 @@ async fn a_flood_of_logins_ends_nothing_within_a_gigabyte() {
     // Who waits too long for a connection to the database is sent away with an error, on a slow machine more of them.
     assert!(answers.iter().all(|status| *status == 401 || *status >= 500), "{answers:?}");
     assert!(answers.contains(&401), "no login was judged");
-    let health = rented.cell.inside(HEALTH).await.unwrap();
-    assert_eq!(health, "/echora-postgres false 0\n/echora-backend false 0\n/echora-caddy false 0\n");
+    assert_eq!(rented.cell.inside(HEALTH).await.unwrap(), WELL);
     assert_eq!(rented.role(&login).await.unwrap(), "owner");
 }
 
@@ -79,30 +68,4 @@ fn app(rented: &Rented) -> App {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel tells it");
     App { id, peak: peak.trim().trim_end_matches(" kB").parse().unwrap() }
-}
-
-/// Logins of the owner with a wrong password, which the app must hash; the statuses of all answers.
-async fn flood(rented: &Rented, login: &Login) -> Result<Vec<u16>> {
-    let url = format!("{}/api/auth/login", login.url);
-    let body = json!({"username": login.username, "password": "not the password"});
-    let attack = async move || {
-        let client = Client::builder().danger_accept_invalid_certs(true).no_proxy().timeout(REPLY).build()?;
-        let mut attackers = JoinSet::new();
-        for _ in 0..ATTACKERS {
-            let (client, url, body) = (client.clone(), url.clone(), body.clone());
-            attackers.spawn(async move {
-                let mut answers = Vec::new();
-                for _ in 0..LOGINS {
-                    answers.push(client.post(&url).json(&body).send().await?.status().as_u16());
-                }
-                anyhow::Ok(answers)
-            });
-        }
-        let mut answers = Vec::new();
-        while let Some(ended) = attackers.join_next().await {
-            answers.extend(ended?.context("an attacker got no answer")?);
-        }
-        Ok(answers)
-    };
-    rented.network.inside(attack).await
 }

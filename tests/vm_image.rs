@@ -10,16 +10,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use echora_firstboot::login;
-use echora_rehearsal::base;
-use echora_rehearsal::cache::Cache;
-use echora_rehearsal::cloud::{Buyer, Rented};
+use echora_rehearsal::cloud::Buyer;
 use echora_rehearsal::crowd::Crowd;
 use echora_rehearsal::front_door::{FrontDoor, Login};
-use echora_rehearsal::machine::Accelerator;
 use echora_rehearsal::network::{MACHINE_V4, MACHINE_V6};
 use echora_rehearsal::scan;
 use provider_profiles::Catalog;
 use serde_json::Value;
+use support::buyer;
 use support::snapshot::snapshot;
 use support::{default_provider, query_script, run, stderr, stdout};
 use tokio::sync::Mutex;
@@ -48,12 +46,7 @@ printf 'engine %s\n' "$(docker info --format '{{.ID}}')"
 "#;
 
 async fn boot(disk: &Path) -> Buyer {
-    let (cache, catalog) = (Cache::user().unwrap(), Catalog::embedded().unwrap());
-    let kept = base::debian(&cache).await.unwrap();
-    let accelerator = Accelerator::detect(&cache, &kept.path.join(base::DISK)).await.unwrap();
-    let entry = catalog.find(&default_provider()).unwrap();
-    let settings = BTreeMap::new();
-    Buyer::boot(&Rented { entry, disk, accelerator, settings: &settings, memory: 2048 }).await.unwrap()
+    buyer::boot(disk, 2, 2048).await
 }
 
 /// Strangers ask for an account from before the machine's first packet until its login is printed.
@@ -79,7 +72,7 @@ async fn query(buyer: &Buyer, question: &str) -> String {
 }
 
 async fn inside(buyer: &Buyer, script: &str) -> String {
-    buyer.key.ssh(&buyer.network, script, ASK).await.unwrap()
+    buyer::inside(buyer, script).await
 }
 
 async fn role(buyer: &Buyer, login: &Login) -> anyhow::Result<String> {

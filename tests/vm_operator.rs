@@ -2,7 +2,7 @@
 
 mod support;
 
-use echora_rehearsal::network::MACHINE_V4;
+use echora_rehearsal::network::{GATEWAY_V4, MACHINE_V4};
 use serde_json::Value;
 use support::cell::{BOOT, Rented};
 use support::snapshot::snapshot;
@@ -87,4 +87,46 @@ async fn a_domain_that_does_not_lead_here_changes_nothing_and_one_that_is_forced
     rented.wait_for_site(&login).await;
     let shown = rented.cell.inside("echora-domain").await.unwrap();
     assert!(shown.contains(DOMAIN), "{shown}");
+}
+
+/// Its tries follow each other without the pauses of the field.
+const SOON: &str = "[Service]\nRestartSec=1s\nRestartSteps=0\n";
+const TRIES: &str = "systemctl show --value -p NRestarts echora-climb";
+
+#[tokio::test]
+async fn the_climbing_unit_takes_a_domain_once_it_leads_here_and_the_operator_takes_it_away() {
+    let mut rented = Rented::make(&snapshot().await).await;
+    let config = format!("domain = '{DOMAIN}'\nemail = 'admin@example.org'\n");
+    rented.cell.put("etc/echora/config.toml", config, 0o600).unwrap();
+    rented.cell.put("etc/systemd/system/echora-climb.service.d/soon.conf", SOON, 0o644).unwrap();
+    let servers = format!("[Resolve]\nDNS={GATEWAY_V4}\n");
+    rented.cell.put("etc/systemd/resolved.conf.d/network.conf", servers, 0o644).unwrap();
+    rented.start().await;
+    let login = rented.login(0).await;
+    assert_eq!(login.url, format!("https://{MACHINE_V4}"), "the login is for where the site is now");
+    let console = rented.cell.console();
+    assert!(console.contains(&format!("{DOMAIN} has no A and no AAAA record")), "{console}");
+
+    let end = tokio::time::Instant::now() + BOOT;
+    while rented.cell.inside(TRIES).await.unwrap().trim().parse::<u32>().unwrap_or_default() < 2 {
+        assert!(tokio::time::Instant::now() < end, "the unit does not try again");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let seen = rented.cell.console().len();
+    rented.network.record(DOMAIN, MACHINE_V4.into()).unwrap();
+    rented.cell.wait_for(&format!("{DOMAIN} leads here now"), seen, BOOT).await.unwrap();
+    rented.cell.inside("systemctl is-active --quiet echora-climb && exit 1; systemctl is-failed --quiet echora-climb && exit 1; true").await.unwrap();
+    assert!(rented.cell.inside("echora-domain").await.unwrap().contains(&format!("https://{DOMAIN}")));
+    let credentials = rented.cell.inside("cat /root/echora-credentials").await.unwrap();
+    assert!(credentials.contains(&format!("https://{DOMAIN}")), "the login's URL follows: {credentials}");
+
+    let told = rented.cell.inside("echora-domain --remove").await.unwrap();
+    assert!(told.contains(&login.url), "{told}");
+    rented.wait_for_site(&login).await;
+    let passkeys = rented.cell.inside("docker inspect -f '{{.Config.Env}}' echora-backend").await.unwrap();
+    assert!(!passkeys.contains("WEBAUTHN"), "{passkeys}");
+    // The buyer's settings do not bring it back.
+    rented.start().await;
+    rented.cell.settled(BOOT).await.unwrap();
+    assert!(rented.cell.inside("echora-domain").await.unwrap().contains("no domain"));
 }

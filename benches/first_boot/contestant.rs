@@ -23,8 +23,8 @@ pub(crate) struct Contestant {
     pub(crate) name: &'static str,
     /// The script in place of the guest binary.
     script: Option<&'static str>,
-    /// What is there before the time begins.
-    pub(crate) prepare: &'static str,
+    /// Whether all that it needs is there before the time begins.
+    prepared: bool,
     /// Whether it prints a login.
     pub(crate) prints: bool,
 }
@@ -33,23 +33,40 @@ pub(crate) struct Contestant {
 pub(crate) const BARE: Contestant = Contestant {
     name: "docker compose up -d --wait, alone",
     script: Some("#!/bin/sh\ncd /opt/echora && exec docker compose up -d --wait\n"),
-    prepare: include_str!("../prepare.sh"),
+    prepared: true,
     prints: false,
 };
 
 /// First boot as the image has it.
 pub(crate) const OURS: Contestant =
-    Contestant { name: "echora-firstboot", script: None, prepare: "true", prints: true };
+    Contestant { name: "echora-firstboot", script: None, prepared: false, prints: true };
 
 /// What 1-Click images in the field do.
 pub(crate) const USUAL: Contestant = Contestant {
     name: "a script of the usual kind",
     script: Some(include_str!("../usual.sh")),
-    prepare: "true",
+    prepared: false,
     prints: true,
 };
 
+/// What prepares Compose alone on a machine with so many MiB: it gets the settings that first boot computes.
+pub(crate) fn prepare_bare(memory_mb: u64) -> String {
+    format!("TUNED='{}'\n{}", echora_firstboot::tuning::lines(memory_mb), include_str!("../prepare.sh"))
+}
+
+/// The memory of this host, which is that of every cell on it.
+fn memory_of_host() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("the kernel does not tell its memory")?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    Ok(total.context("the kernel does not tell its memory")?.parse::<u64>()? / 1024)
+}
+
 impl Contestant {
+    /// What is done on its machine before the time begins.
+    pub(crate) fn prepare(&self) -> Result<String> {
+        if self.prepared { memory_of_host().map(prepare_bare) } else { Ok("true".to_owned()) }
+    }
+
     /// Puts it into a cell in place of first boot.
     pub(crate) fn install(&self, cell: &Cell, guest: Option<&Path>) -> Result<()> {
         cell.put(&format!("{UNIT}/hold.conf"), HOLD, 0o644)?;

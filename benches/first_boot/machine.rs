@@ -12,7 +12,7 @@ use echora_rehearsal::network::Network;
 use provider_profiles::Catalog;
 use serde_json::json;
 
-use crate::contestant::{BARE, INSTEAD};
+use crate::contestant::{INSTEAD, prepare_bare};
 use crate::figure::Figure;
 use crate::round::GOAL;
 use crate::support::default_provider;
@@ -30,23 +30,37 @@ const SCRIPT: &str = "#!/bin/sh\necho 'bare: begins' >/dev/ttyS0\ncd /opt/echora
 /// Both machines do the same work before the time of the stack begins; one of them undoes it.
 const UNDO: &str = "rm -rf /opt/echora/.env /var/lib/echora && install -d -m 0700 /var/lib/echora";
 
-/// Seconds from power-on to the unit's start and to the stack, on two machines one after another.
-pub(crate) async fn all(disk: &Path) -> Result<Vec<Figure>> {
-    let prepare = BARE.prepare;
+/// Seconds from power-on to the unit's start and to the stack, on two machines in turns, `rounds` times.
+pub(crate) async fn all(disk: &Path, rounds: usize) -> Result<Vec<Figure>> {
+    let prepare = prepare_bare(MEMORY.into());
     let bare = format!(
         "{prepare}\ninstall -d /etc/systemd/system/echora-firstboot.service.d\n\
          printf '%s' \"$1\" >/etc/systemd/system/echora-firstboot.service.d/instead.conf\n\
          printf '%s' \"$2\" >/usr/local/bin/contestant\nchmod 0755 /usr/local/bin/contestant\nsystemctl daemon-reload\n"
     );
     let ours = format!("{prepare}\n{UNDO}\nsystemctl daemon-reload\n");
-    let bare = boot(disk, &bare, ["bare: begins", "bare: is up"]).await?;
-    let ours = boot(disk, &ours, ["echora: [2/9]", echora_firstboot::login::END]).await?;
-    let figure = |name: &str, value: f64| Figure::of(name, &[value], "s");
+    let contestants =
+        [(bare, ["bare: begins", "bare: is up"]), (ours, ["echora: [2/9]", echora_firstboot::login::END])];
+    let (mut whole, mut own) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for round in 0..rounds {
+        for place in 0..contestants.len() {
+            let turn = (round + place) % contestants.len();
+            let (early, texts) = &contestants[turn];
+            let (begins, ends) = boot(disk, early, *texts).await?;
+            whole[turn].push(ends);
+            own[turn].push(ends - begins);
+        }
+    }
+    let [bare, ours] = whole;
+    let [bare_own, ours_own] = own;
+    let bare = Figure::of("VM: power-on to the stack, Compose alone", &bare, "s");
+    let bare_own = Figure::of("VM: Compose alone, from its start", &bare_own, "s");
+    let (limit, limit_own) = (bare.value, bare_own.value);
     Ok(vec![
-        figure("VM: power-on to the stack, Compose alone", bare.1).against(bare.1, None),
-        figure("VM: power-on to the printed login", ours.1).against(bare.1, Some(GOAL)),
-        figure("VM: Compose alone, from its start", bare.1 - bare.0),
-        figure("VM: echora-firstboot, from its second step", ours.1 - ours.0).against(bare.1 - bare.0, None),
+        bare.against(limit, None),
+        Figure::of("VM: power-on to the printed login", &ours, "s").against(limit, Some(GOAL)),
+        bare_own,
+        Figure::of("VM: echora-firstboot, from its second step", &ours_own, "s").against(limit_own, None),
     ])
 }
 

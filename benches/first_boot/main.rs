@@ -20,9 +20,9 @@ struct Arguments {
     #[arg(long, default_value_t = 7)]
     rounds: usize,
 
-    /// Measure from power-on to the login on a virtual machine, too
-    #[arg(long)]
-    vm: bool,
+    /// Measure from power-on to the login on virtual machines, too, so many times
+    #[arg(long, value_name = "ROUNDS", default_value_t = 0)]
+    vm: usize,
 
     /// A snapshot's disk in place of one that is built, or found built, from this checkout
     #[arg(long, value_name = "FILE")]
@@ -47,8 +47,8 @@ async fn main() -> Result<()> {
     let field = contestant::Field { disk, guest: arguments.guest };
     let mut figures = round::all(&field, arguments.rounds).await?;
     figures.extend(guest::all(&field).await?);
-    if arguments.vm {
-        figures.extend(machine::all(&field.disk).await?);
+    if arguments.vm > 0 {
+        figures.extend(machine::all(&field.disk, arguments.vm).await?);
     }
     print!("\n{}", figure::table(&figures));
     figure::write(&figures, &support::root().join("target/bench.json"))

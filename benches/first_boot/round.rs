@@ -62,7 +62,7 @@ pub(crate) async fn at_rest(field: &Field, contestant: &Contestant) -> Result<Re
     rented.start().await;
     rented.cell.settled(BOOT).await?;
     // What making the disk has left to be written would be written while the time runs.
-    let prepare = format!("{}\ndocker info >/dev/null\nsync\ntouch /run/go\n", contestant.prepare);
+    let prepare = format!("{}\ndocker info >/dev/null\nsync\ntouch /run/go\n", contestant.prepare()?);
     rented.cell.inside(&prepare).await?;
     Ok(rented)
 }

@@ -21,6 +21,7 @@ Usage: echora-firstboot [boot]     set up what is not set up yet; safe to run ag
        echora-domain [NAME]        show the domain, or change it: whole, or everything stays as it was
          --check [NAME]            only look whether the domain leads to this server
          --force NAME              change it without that proof
+         --remove                  do without a domain: the server is at its address again
        echora-doctor               how this server is and what to do; exit 5: see to it
          --json                    the same for machines
          --bundle FILE             also write a support bundle, without secrets
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     ShowDomain,
     CheckDomain(Option<Name>),
     SetDomain { name: Name, force: bool },
+    RemoveDomain,
     Print(String),
 }
 
@@ -57,7 +59,8 @@ pub(crate) fn parse() -> Result<(System, Command)> {
     let mut system = System::default();
     let mut arguments = Parser::from_env();
     let mut words: Vec<OsString> = called_as(&arguments).into_iter().collect();
-    let (mut check, mut force) = (false, false);
+    // What is wanted of a domain but to show or to change it.
+    let mut otherwise = Vec::new();
     let mut asked = doctor::Options::default();
     // The command that an option belongs to.
     let mut belongs = None;
@@ -75,8 +78,10 @@ pub(crate) fn parse() -> Result<(System, Command)> {
             Long("metadata") => system.metadata = Some(arguments.value()?.string()?),
             Long("backend") => system.backend = arguments.value()?.string()?,
             Long("longest") => system.longest = Some(Duration::from_millis(arguments.value()?.parse()?)),
-            Long("check") => (check, belongs) = (true, Some("domain")),
-            Long("force") => (force, belongs) = (true, Some("domain")),
+            Long(option @ ("check" | "force" | "remove")) => {
+                otherwise.push(option.to_owned());
+                belongs = Some("domain");
+            }
             Long("json") => (asked.json, belongs) = (true, Some("doctor")),
             Long("bundle") => (asked.bundle, belongs) = (Some(arguments.value()?.into()), Some("doctor")),
             Long("timeout") => {
@@ -93,17 +98,20 @@ pub(crate) fn parse() -> Result<(System, Command)> {
     {
         bail!("that option belongs to echora-{command}");
     }
-    let command = match (words.as_slice(), check, force) {
-        ([] | ["boot"], ..) => Command::Boot,
-        (["configure"], ..) => Command::Configure,
-        (["climb"], ..) => Command::Climb,
-        (["ready"], ..) => Command::Ready,
-        (["doctor"], ..) => Command::Doctor(asked),
-        (["domain"], false, false) => Command::ShowDomain,
-        (["domain"], true, false) => Command::CheckDomain(None),
-        (["domain", name], true, false) => Command::CheckDomain(Some(name_of(name)?)),
-        (["domain", name], false, force) => Command::SetDomain { name: name_of(name)?, force },
-        (["domain", ..], ..) => bail!("echora-domain takes a NAME, and --check or --force"),
+    let otherwise: Vec<&str> = otherwise.iter().map(String::as_str).collect();
+    let command = match (words.as_slice(), otherwise.as_slice()) {
+        ([] | ["boot"], _) => Command::Boot,
+        (["configure"], _) => Command::Configure,
+        (["climb"], _) => Command::Climb,
+        (["ready"], _) => Command::Ready,
+        (["doctor"], _) => Command::Doctor(asked),
+        (["domain"], []) => Command::ShowDomain,
+        (["domain"], ["check"]) => Command::CheckDomain(None),
+        (["domain"], ["remove"]) => Command::RemoveDomain,
+        (["domain", name], ["check"]) => Command::CheckDomain(Some(name_of(name)?)),
+        (["domain", name], []) => Command::SetDomain { name: name_of(name)?, force: false },
+        (["domain", name], ["force"]) => Command::SetDomain { name: name_of(name)?, force: true },
+        (["domain", ..], _) => bail!("echora-domain takes a NAME, or --remove, and --check or --force"),
         _ => bail!("unknown command {}", words.join(" ")),
     };
     Ok((system, command))

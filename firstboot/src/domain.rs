@@ -72,10 +72,7 @@ pub fn check(system: &System, name: Option<&Name>) -> Result<()> {
 /// here.
 pub fn set(system: &System, name: &Name, force: bool) -> Result<()> {
     let _turn = Turn::take(system)?;
-    if change::undo_what_was_cut_off(system)? {
-        println!("undid an earlier change that was cut off");
-    }
-    let old = site(system)?;
+    let old = as_it_is(system)?;
     let report = Report::make(system, &name.0, &old)?;
     for finding in &report.findings {
         println!("{}", finding.words);
@@ -99,6 +96,30 @@ pub fn set(system: &System, name: &Name, force: bool) -> Result<()> {
         ),
     }
     Ok(())
+}
+
+/// Makes this server one without a domain, which is then at its address, or leaves everything as it was.
+pub fn remove(system: &System) -> Result<()> {
+    let _turn = Turn::take(system)?;
+    let old = as_it_is(system)?;
+    let new = Site { domain: None, chosen: true, proved: false, ..old.clone() };
+    let Some(name) = old.domain else {
+        println!("this server has no domain; it is at {}", new.url());
+        return Ok(());
+    };
+    change::make(system, &new).with_context(|| format!("{name} is still this server's domain"))?;
+    Report::forget(system)?;
+    println!("this server is now at {}", new.url());
+    println!("passkeys that were made for {name} do not work any more; passwords do");
+    Ok(())
+}
+
+/// The site, once what was cut off is undone.
+fn as_it_is(system: &System) -> Result<Site> {
+    if change::undo_what_was_cut_off(system)? {
+        println!("undid an earlier change that was cut off");
+    }
+    site(system)
 }
 
 fn site(system: &System) -> Result<Site> {

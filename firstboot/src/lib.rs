@@ -11,6 +11,7 @@ pub mod form;
 pub mod login;
 pub mod ready;
 pub mod settings;
+pub mod tuning;
 
 mod caddy;
 mod change;
@@ -39,7 +40,6 @@ mod site;
 mod state;
 mod swap;
 mod system;
-mod tuning;
 mod turn;
 
 pub use instance::Instance;

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Ok((system, Command::ShowDomain)) => domain::show(&system),
         Ok((system, Command::CheckDomain(name))) => domain::check(&system, name.as_ref()),
         Ok((system, Command::SetDomain { name, force })) => domain::set(&system, &name, force),
+        Ok((system, Command::RemoveDomain)) => domain::remove(&system),
         Ok((system, Command::Doctor(options))) => match doctor::doctor(&system, &options) {
             Ok(false) => return ExitCode::from(5),
             outcome => outcome.map(drop),

@@ -97,6 +97,11 @@ impl Report {
         files::write(&system.domain_report(), 0o600, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
+    /// Removes it with the domain that it was about.
+    pub(crate) fn forget(system: &System) -> Result<()> {
+        files::remove(&system.domain_report())
+    }
+
     /// What stands in the way, a line each.
     pub(crate) fn problems(&self) -> Vec<&str> {
         let wrong = self.findings.iter().filter(|finding| finding.verdict != Verdict::Here);

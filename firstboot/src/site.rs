@@ -17,7 +17,7 @@ use crate::system::System;
 pub(crate) struct Site {
     /// The domain, once somebody wants one.
     pub(crate) domain: Option<String>,
-    /// The operator chose the domain on this machine: the inputs of a later boot do not replace it.
+    /// The operator chose the domain on this machine, or to have none: the inputs of a later boot do not replace it.
     pub(crate) chosen: bool,
     /// The domain was seen to lead here, or the operator insists: no certificate is ordered for it before.
     pub(crate) proved: bool,
@@ -35,10 +35,10 @@ impl Site {
     /// The site of a boot. Whether its domain leads here is to be proved again: this may be a copy of the machine
     /// that it leads to.
     pub(crate) fn of(inputs: &Inputs, instance: &Instance, earlier: Option<Self>) -> Self {
-        let chosen = earlier.filter(|site| site.chosen).and_then(|site| site.domain);
+        let chosen = earlier.filter(|site| site.chosen);
         let site = Self {
             chosen: chosen.is_some(),
-            domain: chosen.or_else(|| inputs.domain.clone()),
+            domain: chosen.map_or_else(|| inputs.domain.clone(), |site| site.domain),
             contact: inputs.contact.clone(),
             ..Self::default()
         };
@@ -124,9 +124,10 @@ mod tests {
         let domain = |earlier: Site| {
             let site = Site::of(&inputs, &Instance::default(), Some(earlier));
             assert!(!site.proved);
-            site.domain.unwrap()
+            site.domain
         };
-        assert_eq!(domain(earlier.clone()), "new.example.org");
-        assert_eq!(domain(Site { chosen: true, ..earlier }), "old.example.org");
+        assert_eq!(domain(earlier.clone()).unwrap(), "new.example.org");
+        assert_eq!(domain(Site { chosen: true, ..earlier }).unwrap(), "old.example.org");
+        assert_eq!(domain(Site { chosen: true, ..Site::default() }), None, "the operator took it away");
     }
 }

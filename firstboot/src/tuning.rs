@@ -26,6 +26,14 @@ const CONNECTIONS: u64 = 40;
 /// A kernel keeps a little more or less for itself from one version to the next.
 const STEP_MB: u64 = 256;
 
+/// What first boot sets on a machine with so many MiB, a `NAME=value` a line: to compare others with it fairly.
+#[must_use]
+pub fn lines(total_mb: u64) -> String {
+    let mut environment = Environment::default();
+    fit(&mut environment, &Memory { total_mb, available_mb: 0, swap_mb: 0, swap_free_mb: 0 });
+    environment.render()
+}
+
 /// Sets what fits this machine, unless it is set for as much memory already. Whether anything has changed.
 pub(crate) fn fit(environment: &mut Environment, memory: &Memory) -> bool {
     let size = ((memory.total_mb + STEP_MB / 2) / STEP_MB * STEP_MB).max(STEP_MB);

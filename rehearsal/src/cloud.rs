@@ -14,7 +14,6 @@ use crate::network::{MACHINE_V4, Network};
 
 /// From power-on to the printed login on a slow machine.
 const LOGIN: Duration = Duration::from_secs(600);
-const CPUS: u32 = 2;
 
 /// What a buyer orders.
 #[derive(Debug)]
@@ -27,6 +26,8 @@ pub struct Rented<'a> {
     pub accelerator: Accelerator,
     /// The buyer's settings by name.
     pub settings: &'a BTreeMap<String, String>,
+    /// Its processors.
+    pub cpus: u32,
     /// Memory in MiB.
     pub memory: u32,
 }
@@ -58,7 +59,7 @@ impl Buyer {
             entry: rented.entry,
             setting: &setting,
             backing: rented.disk,
-            cpus: CPUS,
+            cpus: rented.cpus,
             memory: rented.memory,
             accelerator: rented.accelerator,
         };

@@ -35,6 +35,9 @@ pub const MAC: &str = "52:54:00:ec:0a:07";
 /// Where all providers' metadata services are.
 pub const METADATA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 
+/// The domain that the network's name server answers for (RFC 2606).
+pub const ZONE: &str = "example.org";
+const RECORDS: &str = "records";
 const BRIDGE: &str = "cloud0";
 /// Name of the tap device for the machine.
 pub const TAP: &str = "machine0";
@@ -48,7 +51,8 @@ pub struct Network {
     // Fields drop in this order: what runs inside ends before the namespace goes.
     dnsmasq: Option<Job>,
     namespace: Namespace,
-    leases: tempfile::TempDir,
+    /// What dnsmasq writes and reads.
+    names: tempfile::TempDir,
 }
 
 /// A named network namespace.
@@ -68,8 +72,9 @@ impl Network {
             .into());
         }
         sweep();
-        let leases = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let mut network = Self { dnsmasq: None, namespace: Namespace::add().await?, leases };
+        let names = tempfile::tempdir().context("cannot make a temporary folder")?;
+        std::fs::create_dir(names.path().join(RECORDS)).context("cannot make a temporary folder")?;
+        let mut network = Self { dnsmasq: None, namespace: Namespace::add().await?, names };
         network.build().await?;
         network.dnsmasq = Some(network.start_dnsmasq(mirrors)?);
         Ok(network)
@@ -116,6 +121,15 @@ impl Network {
         std::fs::write(folder.join("hosts"), hosts).context("cannot write the hosts of a network")
     }
 
+    /// Lets the network's name server lead `name`, which is below [`ZONE`], to `address` from now on.
+    pub fn record(&self, name: &str, address: IpAddr) -> Result<()> {
+        // dnsmasq reads what is new in the folder; it must be whole by then.
+        let written = self.names.path().join(name);
+        std::fs::write(&written, format!("{address} {name}\n")).context("cannot write a record")?;
+        let record = self.names.path().join(RECORDS).join(name);
+        std::fs::rename(written, record).context("cannot add a record")
+    }
+
     async fn build(&self) -> Result<()> {
         let gateway = format!("{GATEWAY_V4}/24");
         let metadata = format!("{}/16", METADATA.ip());
@@ -157,7 +171,10 @@ impl Network {
             "--quiet-ra",
         ]);
         command.arg(format!("--interface={BRIDGE}")).arg("--bind-interfaces");
-        command.arg(format!("--dhcp-leasefile={}", self.leases.path().join("leases").display()));
+        command.arg(format!("--dhcp-leasefile={}", self.names.path().join("leases").display()));
+        command.arg(format!("--hostsdir={}", self.names.path().join(RECORDS).display()));
+        // What is not recorded in it does not exist; of other names nothing is known.
+        command.arg(format!("--local=/{ZONE}/"));
         command.arg(format!("--dhcp-range={GATEWAY_V4},static,{NETMASK_V4},1h"));
         command.arg(format!("--dhcp-host={MAC},{MACHINE_V4}"));
         command.arg(format!("--dhcp-option=option:router,{GATEWAY_V4}"));

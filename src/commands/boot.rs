@@ -99,7 +99,8 @@ impl Boot {
         let step = ui.step("boot", &format!("booting buyer's machine {number} of {}", self.instances));
         let began = Instant::now();
         let settings: BTreeMap<_, _> = self.set.iter().cloned().collect();
-        let rented = Rented { entry, disk: snapshot, accelerator, settings: &settings, memory: 2048 };
+        let rented =
+            Rented { entry, disk: snapshot, accelerator, settings: &settings, cpus: 2, memory: 2048 };
         let mut buyer = Buyer::boot(&rented).await?;
         let login = buyer.login(0, |line| step.detail(line)).await?;
         step.done(&format!("power-on to login, {}", accelerator.name()));

@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod account;
+pub(crate) mod buyer;
 pub(crate) mod cell;
 pub(crate) mod depth;
+pub(crate) mod flood;
 pub(crate) mod snapshot;
 
 use std::path::{Path, PathBuf};

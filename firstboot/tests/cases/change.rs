@@ -70,6 +70,36 @@ fn the_operator_gives_a_server_its_domain() {
 }
 
 #[test]
+fn a_domain_that_is_taken_away_leaves_the_server_at_its_address() {
+    let (machine, _internet) = running();
+    assert_eq!(machine.call(&["domain", NAME]).status.code(), Some(0));
+    let with_domain = files(&machine);
+    machine.journal.refuse_once("caddy reload");
+    assert_eq!(machine.call(&["domain", "--remove"]).status.code(), Some(1));
+    assert_eq!(files(&machine), with_domain, "one that fails takes nothing away");
+
+    let run = machine.call(&["domain", "--remove"]);
+    assert_eq!(run.status.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("https://203.0.113.7") && run.stdout.contains("passkeys"), "{}", run.stdout);
+    assert!(!has_changed(&machine));
+    assert!(!machine.path("/var/lib/echora/domain.json").exists(), "nobody asks about it any more");
+    assert!(
+        !machine.read("/var/lib/echora/backend.env").contains("WEBAUTHN"),
+        "the app refuses an empty value"
+    );
+    // It is the operator's choice: the buyer's settings do not bring it back on a copy.
+    machine.configure(&format!("domain = '{NAME}'\n"));
+    machine.put(INSTANCE, "i-2\n");
+    machine.boot_well();
+    assert!(!machine.read("/var/lib/echora/site.json").contains(NAME));
+
+    machine.journal.calm();
+    assert_eq!(machine.call(&["domain", "--remove"]).status.code(), Some(0), "there is nothing left to do");
+    assert_eq!(machine.journal.lines(), [""; 0]);
+    assert_eq!(machine.call(&["domain", NAME, "--remove"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_change_that_fails_leaves_everything_as_it_was() {
     // The last one: the front door shows something else.
     for call in ["caddy validate", "caddy reload", "--no-deps backend", "/api/health"] {
