@@ -30,10 +30,10 @@ help: ## list the targets
 image: ## build an image here, boot it as a buyer would and log in (PROVIDER=id; KEEP=1 leaves it running)
 	@sh tools/timed.sh image 'make --no-print-directory build' '$(AS_ROOT) $(CLI) build $(PROVIDER) --rehearse' '$(AS_ROOT) $(CLI) boot build/latest $(if $(KEEP),--keep)'
 
-test: lint build ## run all tests, the whole way on virtual machines included
+test: lint guest stand-in ## run all tests, the whole way on virtual machines included
 	$(CARGO_TEST)
 
-soak: build ## run what takes longest: power cuts, the smallest machine under a flood, every provider's machine under its own cloud-init
+soak: guest stand-in ## run what takes longest: power cuts, the smallest machine under a flood, every provider's machine under its own cloud-init
 	$(CARGO_TEST) --test vm_image --test vm_small --test vm_datasources -- --ignored
 
 check: lint guest stand-in ## run the tests that need no virtual machine

@@ -42,7 +42,9 @@ const BRIDGE: &str = "cloud0";
 /// Name of the tap device for the machine.
 pub const TAP: &str = "machine0";
 const PREFIX: &str = "echora-";
-const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
+/// The kernel takes away networks that have gone one after another, with all that they remember of connections, and new ones
+/// may have to wait for that.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// A machine's network; dropping it takes it away.
