@@ -3,12 +3,13 @@
 mod support;
 
 use serde_json::{Map, Value, json};
-use support::account::{Bench, Machine, READ_ONLY, rigs};
+use support::account::{Bench, Machine};
+use support::rigs::{READ_ONLY, each};
 
 const FAST: f64 = 1000.0;
 
 fn nothing_was_made(bench: &Bench, said: &str) {
-    let ledger = bench.api.ledger();
+    let ledger = bench.api().ledger();
     assert!(ledger.lines.is_empty(), "{}: {:#?}\n{said}", bench.id(), ledger.lines);
     assert!(ledger.strays().is_empty(), "{}: {:#?}", bench.id(), ledger.strays());
     assert!(bench.records().is_empty());
@@ -17,12 +18,12 @@ fn nothing_was_made(bench: &Bench, said: &str) {
 /// All of a kind get one field, named by the last key of a place.
 fn change(bench: &Bench, kind: &str, place: &str, value: Value) {
     let field = place.rsplit('/').next().unwrap().to_owned();
-    bench.api.change(kind, &Map::from_iter([(field, value)])).unwrap();
+    bench.api().change(kind, &Map::from_iter([(field, value)])).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_told_apart_that_is_missing_wrong_or_may_only_look() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let bench = rig.bench(FAST, Machine::Works).await;
         let variable = bench.profile().packer.token.environment.clone();
         let page = &bench.profile().api.as_ref().unwrap().check.token_page;
@@ -35,12 +36,13 @@ async fn a_token_is_told_apart_that_is_missing_wrong_or_may_only_look() {
             assert!(token.is_empty() || !said.contains(token) || token == "wrong", "{said}");
             nothing_was_made(&bench, &said);
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_account_and_what_is_not_on_offer_are_refused() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let api = rig.profile.api.clone().unwrap();
         let check = &api.check;
         let mut cases = vec![
@@ -62,12 +64,13 @@ async fn a_full_account_and_what_is_not_on_offer_are_refused() {
             assert!(said.contains(holds), "{said}");
             nothing_was_made(&bench, &said);
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_told_at_once_with_its_cure() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let bench = rig.bench(FAST, Machine::Works).await;
         let check = bench.profile().api.clone().unwrap().check;
         change(&bench, "plan", &check.plans.id, json!("enormous"));
@@ -88,5 +91,6 @@ async fn everything_is_told_at_once_with_its_cure() {
         let lines = said.lines().filter(|line| line.starts_with("  ") && line.contains("; ")).count();
         assert_eq!(lines, 5, "{said}");
         nothing_was_made(&bench, &said);
-    }
+    })
+    .await;
 }

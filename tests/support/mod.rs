@@ -5,6 +5,8 @@
 pub(crate) mod account;
 pub(crate) mod cell;
 pub(crate) mod depth;
+pub(crate) mod machine;
+pub(crate) mod rigs;
 pub(crate) mod snapshot;
 
 use std::path::{Path, PathBuf};
