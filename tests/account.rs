@@ -227,8 +227,8 @@ async fn a_build_elsewhere_is_left_alone_until_it_is_old() {
         let (status, said) = elsewhere.run_at(&bench, &["prune", "--older-than", "0s"]).await;
         assert_eq!(status, Some(0), "{said}");
         if bench.names_keys_itself() {
-            // Only the checkout that built knows whose it is.
-            assert_eq!(bench.kinds_left(), ["key"], "{said}");
+            // Only the checkout that built knows whose it is; the plugin itself may still be there to remove it.
+            assert!(bench.kinds_left().iter().all(|kind| kind == "key"), "{:?}", bench.left());
             bench.run(&["prune"]).await;
         }
         nothing_is_left(&bench, &said);

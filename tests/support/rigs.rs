@@ -9,8 +9,9 @@ use echora_rehearsal::api::{Api, Nothing, Options, Reachable, Token};
 use echora_rehearsal::cache::Cache;
 use echora_rehearsal::depth::Depth;
 use echora_rehearsal::network::Network;
-use echora_rehearsal::tools;
-use provider_profiles::{Catalog, Profile, Simulator};
+use echora_rehearsal::{plugins, tools};
+use provider_profiles::{Catalog, Profile, Rights, Simulator};
+use serde_json::{Map, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -18,7 +19,8 @@ use tokio::task::JoinSet;
 
 use super::root;
 
-const TOKEN: &str = "token-of-a-test";
+/// A token that may all.
+pub(crate) const TOKEN: &str = "token-of-a-test";
 /// A token that may only look.
 pub(crate) const READ_ONLY: &str = "token-that-may-only-look";
 
@@ -69,11 +71,15 @@ async fn find() -> Vec<Rig> {
         }
         let requirement = root().join(format!("packer/generated/{id}/plugins.pkr.hcl"));
         let requirement = fs::read_to_string(requirement).unwrap();
-        // Kept for the next run, which installs it anew.
-        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("account-plugins").join(id);
+        // Each test has its own, kept for the next run, which installs it anew.
+        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(id);
         fs::create_dir_all(&scratch).unwrap();
         match Depth::greatest(entry, &cache, root(), &packer, &requirement, &scratch).await.unwrap() {
-            Depth::Machine(reason) => println!("{id}: not tried, {reason}"),
+            Depth::Machine(reason) => {
+                let pinned = plugins::pinned(&cache, root(), &profile.packer.plugin).await.unwrap();
+                assert!(pinned.is_none(), "{id}: its plugin is pinned, and {reason}");
+                println!("{id}: not tried, {reason}");
+            }
             Depth::Api(real) => {
                 println!("{id}: tried with the plugin {} {}", real.plugin.version, real.plugin.how);
                 let (plugins, simulator) = (real.plugin.folder, real.simulator);
@@ -85,6 +91,29 @@ async fn find() -> Vec<Rig> {
     rigs
 }
 
+/// A token that may all and one that may only look: what is needed for writing, it has for reading.
+pub(crate) fn tokens(profile: &Profile) -> Vec<Token> {
+    let looks = match &profile.api.as_ref().unwrap().check.rights {
+        Rights::Header { needed, .. } => {
+            let last = |one: &String| one.rsplit('|').next().unwrap_or_default().replace("_write", "_only");
+            needed.iter().map(last).collect()
+        }
+        Rights::Probe { .. } | Rights::List { .. } => Vec::new(),
+    };
+    vec![
+        Token { value: TOKEN.into(), ..Token::default() },
+        Token { value: READ_ONLY.into(), read_only: true, scopes: looks },
+    ]
+}
+
+/// Takes the rights away that an account lists itself: there a token has what its user has.
+pub(crate) fn take_listed_rights(profile: &Profile, api: &Api) {
+    if let Rights::List { place, .. } = &profile.api.as_ref().unwrap().check.rights {
+        let field = place.split('/').nth(1).unwrap().to_owned();
+        api.change("account", &Map::from_iter([(field, json!([]))])).unwrap();
+    }
+}
+
 /// A played API: on loopback, or under the provider's own name in a network where all that asks it runs too.
 pub(crate) enum Played {
     Near(Api),
@@ -94,11 +123,7 @@ pub(crate) enum Played {
 impl Played {
     /// An account of its own, `speed` times as fast as the provider.
     pub(crate) async fn serve(rig: &Rig, speed: f64) -> Self {
-        let tokens = [(TOKEN, false), (READ_ONLY, true)];
-        let tokens = tokens
-            .map(|(value, read_only)| Token { value: value.into(), read_only, scopes: Vec::new() })
-            .to_vec();
-        let options = Options { tokens, speed, requests: None };
+        let options = Options { tokens: tokens(&rig.profile), speed, requests: None };
         let (simulator, machines) = (rig.simulator.clone(), Arc::new(Nothing));
         if simulator.host.is_some() {
             let network = Network::create(&[]).await.unwrap();
