@@ -1,6 +1,7 @@
 //! A maintainer's account at a provider: what it holds, what of that is ours, and how that goes away again.
 
 mod check;
+mod claims;
 mod client;
 mod id;
 mod journal;
@@ -21,10 +22,11 @@ use crate::error::{Exit, Fault};
 use client::Client;
 
 pub use check::Wanted;
+pub use claims::Claims;
 pub use client::Refused;
 pub use id::BuildId;
 pub use journal::{Begun, Journal};
-pub use sweep::{Left, Sweep};
+pub use sweep::{Left, Sweep, Swept};
 
 /// No list of ours has so many pages: a provider that never ends is not followed for ever.
 const MOST_PAGES: usize = 200;
@@ -67,6 +69,9 @@ pub struct Held {
     pub build: Option<BuildId>,
     /// When it was made, as the provider writes it.
     pub created: Option<String>,
+    /// When it was made in Unix seconds, by the name that a plugin gave it of itself.
+    #[serde(skip)]
+    pub own_time: Option<i64>,
 }
 
 impl Held {
@@ -129,13 +134,20 @@ impl Account {
         Ok(items.iter().filter_map(|item| held(kind, resource, item)).collect())
     }
 
-    /// Everything in the account that a build made.
+    /// Everything in the account that carries a build's name.
     pub async fn ours(&self) -> Result<Vec<Held>> {
-        let mut ours = Vec::new();
+        Ok(self.ours_by(&Claims::default()).await?.0)
+    }
+
+    /// The same with what `claims` tell to be a build's, and apart from it what they leave open.
+    pub async fn ours_by(&self, claims: &Claims) -> Result<(Vec<Held>, Vec<Held>)> {
+        let (mut ours, mut unsure) = (Vec::new(), Vec::new());
         for kind in [Kind::Machine, Kind::Snapshot, Kind::Key, Kind::Label] {
-            ours.extend(self.held(kind).await?.into_iter().filter(|held| held.build.is_some()));
+            let mut held = self.held(kind).await?;
+            unsure.extend(claims.settle(&mut held));
+            ours.extend(held.into_iter().filter(|held| held.build.is_some()));
         }
-        Ok(ours)
+        Ok((ours, unsure))
     }
 
     /// Deletes; what is gone already is as good.
@@ -215,7 +227,8 @@ fn held(kind: Kind, resource: &Resource, item: &Value) -> Option<Held> {
     let labels = resource.labels.iter().flat_map(|place| place::texts(item, place));
     let build = labels.chain([name.clone()]).find_map(|text| BuildId::read(&text));
     let created = resource.created.as_ref().and_then(|place| place::text(item, place));
-    Some(Held { kind, id: place::text(item, &resource.id)?, name, build, created })
+    let own_time = resource.own_name.as_ref().and_then(|own| own.made_at(&name));
+    Some(Held { kind, id: place::text(item, &resource.id)?, name, build, created, own_time })
 }
 
 /// A text as one piece of a path or a parameter.

@@ -1,16 +1,15 @@
 //! What the profiles say of the providers' APIs, against every API that is described: the simulators answer what the
 //! providers' own clients ask, and these profiles ask no less exactly.
 
+mod support;
+
 use std::sync::Arc;
 
 use echora_images::account::{Account, BuildId, Kind, Wanted};
-use echora_rehearsal::api::{Api, Nothing, Options, Token};
-use provider_profiles::{Catalog, Profile, Rights};
-use serde_json::{Map, json};
+use echora_rehearsal::api::{Api, Nothing, Options};
+use provider_profiles::{Catalog, Profile};
+use support::rigs::{READ_ONLY, TOKEN, take_listed_rights, tokens};
 use tokio::net::TcpListener;
-
-const TOKEN: &str = "token-of-a-test";
-const READ_ONLY: &str = "token-that-may-only-look";
 
 /// An account at a provider, played.
 struct Rented {
@@ -40,20 +39,7 @@ async fn all() -> Vec<Rented> {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        // What is needed for writing, for reading only.
-        let looks = match &api.check.rights {
-            Rights::Header { needed, .. } => {
-                let last =
-                    |one: &String| one.rsplit('|').next().unwrap_or_default().replace("_write", "_only");
-                needed.iter().map(last).collect()
-            }
-            Rights::Probe { .. } | Rights::List { .. } => Vec::new(),
-        };
-        let tokens = [(TOKEN, false, Vec::new()), (READ_ONLY, true, looks)];
-        let tokens = tokens
-            .map(|(value, read_only, scopes)| Token { value: value.into(), read_only, scopes })
-            .to_vec();
-        let options = Options { tokens, speed: 1000.0, requests: None };
+        let options = Options { tokens: tokens(&profile), speed: 1000.0, requests: None };
         let played = Api::serve(simulator, listener, &url, &options, Arc::new(Nothing)).unwrap();
         let environment = played.environment().unwrap();
         let base = environment.into_iter().find(|(name, _)| Some(name) == api.endpoint.as_ref());
@@ -82,10 +68,7 @@ async fn what_the_profiles_build_with_is_on_offer_and_a_whole_token_may_build() 
 async fn tokens_that_do_not_do_are_refused_in_words() {
     for rented in all().await {
         let id = &rented.profile.id;
-        if let Rights::List { place, .. } = &rented.profile.api.as_ref().unwrap().check.rights {
-            let field = place.split('/').nth(1).unwrap().to_owned();
-            rented.api.change("account", &Map::from_iter([(field, json!([]))])).unwrap();
-        }
+        take_listed_rights(&rented.profile, &rented.api);
         for (token, holds) in [("wrong", "not valid"), (READ_ONLY, "lacks a right")] {
             let problems = rented.account(token).problems(&rented.wanted()).await;
             assert!(problems.iter().any(|p| p.to_string().contains(holds)), "{id}: {problems:#?}");

@@ -4,7 +4,8 @@ mod support;
 
 use echora_images::account::BuildId;
 use serde_json::Value;
-use support::account::{Bench, Machine, rigs};
+use support::account::{Bench, Machine};
+use support::rigs::each;
 
 const FAST: f64 = 1000.0;
 const GIVEN: [&str; 4] = ["--images", "images.toml", "--frontend", "frontend"];
@@ -24,7 +25,7 @@ async fn build_keeping(bench: &Bench, count: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_snapshots_go_when_asked_but_none_that_a_listing_uses() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let bench = rig.bench(FAST, Machine::Works).await;
         bench.of_somebody_else().await;
         let others = bench.left();
@@ -64,13 +65,14 @@ async fn old_snapshots_go_when_asked_but_none_that_a_listing_uses() {
             assert!(said.contains(holds), "{image}: {said}");
         }
         assert!(!snapshots(&bench).contains(&third.to_owned()) && bench.left().is_superset(&others));
-        assert!(bench.api.ledger().strays().is_empty());
-    }
+        assert!(bench.api().ledger().strays().is_empty());
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_listings_keep_everything() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let bench = rig.bench(FAST, Machine::Works).await;
         let first = build_keeping(&bench, "1").await;
         bench.write("listings.toml", "uses = 3");
@@ -78,13 +80,14 @@ async fn damaged_listings_keep_everything() {
             bench.run(&[&["build", bench.id(), "--keep-last", "1"], &GIVEN[..]].concat()).await;
         assert_eq!(status, Some(2), "{said}");
         assert!(snapshots(&bench).contains(&first) && said.contains("listings.toml"), "{said}");
-    }
+    })
+    .await;
 }
 
 /// The others have no token here.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_cannot_start_leaves_the_others_alone() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let bench = rig.bench(FAST, Machine::Works).await;
         let (status, said) = bench.run(&[&["build", "--all", "--json"], &GIVEN[..]].concat()).await;
         assert_eq!(status, Some(3), "{said}");
@@ -97,5 +100,6 @@ async fn a_build_that_cannot_start_leaves_the_others_alone() {
         }
         assert_eq!(bench.kinds_left(), ["snapshot"], "{said}");
         assert!(said.contains(&format!("{} of {} builds failed", builds.len() - 1, builds.len())), "{said}");
-    }
+    })
+    .await;
 }

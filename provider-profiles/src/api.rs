@@ -83,11 +83,39 @@ pub struct Resource {
     /// Places of labels, whatever their form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// The name that the plugin gives of itself, where it can be told neither a name nor a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_name: Option<OwnName>,
     /// Place of the time it was made at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// Path that it is deleted by, with `{id}`.
     pub delete: String,
+}
+
+/// The form of a name that a plugin gives of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum OwnName {
+    /// A UUID of which the first eight digits are the Unix time that it was made at.
+    TimeOrderedUuid {
+        /// What stands before it.
+        prefix: String,
+    },
+}
+
+impl OwnName {
+    /// The Unix time at which `name` was made; none for a name of another form.
+    #[must_use]
+    pub fn made_at(&self, name: &str) -> Option<i64> {
+        let Self::TimeOrderedUuid { prefix } = self;
+        let groups: Vec<&str> = name.strip_prefix(prefix.as_str())?.split('-').collect();
+        let hexadecimal = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let known = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]);
+        (known && groups.iter().all(|group| hexadecimal(group)))
+            .then(|| i64::from_str_radix(groups[0], 16).ok())
+            .flatten()
+    }
 }
 
 /// How an SSH key is registered.
@@ -197,4 +225,26 @@ pub struct Offer {
 
 fn one() -> f64 {
     1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_of_the_plugins_own_form_tells_a_time() {
+        let own = OwnName::TimeOrderedUuid { prefix: "packer-".into() };
+        assert_eq!(own.made_at("packer-692630c0-1a2b-3c4d-5e6f-708192a3b4c5"), Some(0x6926_30c0));
+        for other in [
+            "692630c0-1a2b-3c4d-5e6f-708192a3b4c5",
+            "packer-692630C0-1a2b-3c4d-5e6f-708192a3b4c5",
+            "packer-692630c0-1a2b-3c4d-5e6f-708192a3b4c",
+            "packer-692630c0-1a2b-3c4d-5e6f-708192a3b4c5-copy",
+            "packer-+92630c0-1a2b-3c4d-5e6f-708192a3b4c5",
+            "packer-1764110528",
+            "packer-",
+        ] {
+            assert_eq!(own.made_at(other), None, "{other}");
+        }
+    }
 }

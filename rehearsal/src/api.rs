@@ -193,6 +193,12 @@ impl Api {
         let mut state = lock(&self.service.state);
         state.world.of(kind).iter().try_for_each(|name| state.world.change(name, fields.clone()))
     }
+
+    /// Puts something into the account that none of the clients under test made.
+    pub fn add(&self, kind: &str, fields: serde_json::Map<String, serde_json::Value>) -> Result<()> {
+        let (service, mut state) = (&self.service, lock(&self.service.state));
+        state.world.make(&service.simulator, &service.texts, kind, fields, service.clock.now()).map(drop)
+    }
 }
 
 impl Drop for Api {

@@ -7,7 +7,7 @@ mod plugins;
 use std::time::Duration;
 
 use echora_rehearsal::api::{Calls, Fault, Ledger};
-use plugins::{Build, Rig, rigs};
+use plugins::{Build, Rig, each};
 use rustix::process::Signal;
 
 /// A build polls its provider every few seconds and shares two processors with others.
@@ -30,7 +30,7 @@ fn assert_tidy(rig: &Rig, ledger: &Ledger) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_leaves_its_snapshot_and_nothing_else() {
-    for rig in rigs().await.iter().filter(|rig| rig.ends_without_a_machine()) {
+    each(|rig| async move {
         let played = rig.simulator().await;
         let mut build = Build::start(rig, &played);
         assert_eq!(build.status(DEADLINE).await, Some(0), "{}: {}", rig.id, build.log());
@@ -42,12 +42,13 @@ async fn a_build_leaves_its_snapshot_and_nothing_else() {
         assert_eq!(artifact.rsplit(':').next(), Some(snapshot.id.as_str()), "{}: {artifact}", rig.id);
         assert_eq!(snapshot.name, plugins::SNAPSHOT, "{}", rig.id);
         assert!(ledger.hourly() < 0.001, "{}: a snapshot costs {} an hour", rig.id, ledger.hourly());
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_build_leaves_is_in_the_ledger() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let played = rig.simulator().await;
         let api = played.api();
         // It waits for its machine when it is killed.
@@ -60,26 +61,30 @@ async fn what_a_killed_build_leaves_is_in_the_ledger() {
         assert_eq!(without_keys(&ledger), ["machine"], "{}: {:#?}", rig.id, ledger.lines);
         assert!(ledger.hourly() > 0.001, "{}: {} an hour", rig.id, ledger.hourly());
         assert_eq!(ledger.asked.len(), asked, "{}: somebody goes on asking", rig.id);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_build_takes_everything_away_that_its_plugin_knows_of() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let played = rig.simulator().await;
         let api = played.api();
         api.fault(Fault::Longer { what: "boot".into(), factor: 100.0 }).unwrap();
         let mut build = Build::start(rig, &played);
-        build.until(DEADLINE, || api.ledger().kinds_left().contains(&"machine")).await;
+        build.until_it_knows_its_machine(DEADLINE, api).await;
         build.signal(Signal::INT);
         assert_ne!(build.status(DEADLINE).await, Some(0), "{}: {}", rig.id, build.log());
-        assert_tidy(rig, &api.ledger());
-    }
+        // Whoever does not heed an interrupt while it waits for its machine has that by then.
+        let ledger = api.ledger();
+        assert!(ledger.kinds_left().is_empty(), "{}: {:#?}", rig.id, ledger.lines);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_survives_the_errors_after_which_its_plugin_asks_again() {
-    for rig in rigs().await.iter().filter(|rig| rig.ends_without_a_machine()) {
+    each(|rig| async move {
         let played = rig.simulator().await;
         let api = played.api();
         let errors = &rig.conduct().asks_again;
@@ -93,12 +98,13 @@ async fn a_build_survives_the_errors_after_which_its_plugin_asks_again() {
         let failed: Vec<u16> = asked.iter().map(|a| a.status).filter(|status| *status >= 429).collect();
         assert_eq!(failed.len(), errors.len(), "{}: {failed:?}", rig.id);
         assert_eq!(api.ledger().kinds_left(), ["snapshot"], "{}", rig.id);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_order_ends_the_build_and_leaves_nothing() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let played = rig.simulator().await;
         let mut build = Build::start(&rig.in_region("nowhere"), &played);
         assert_eq!(build.status(DEADLINE).await, Some(1), "{}: {}", rig.id, build.log());
@@ -106,25 +112,28 @@ async fn a_refused_order_ends_the_build_and_leaves_nothing() {
         assert!(ledger.kinds_left().is_empty(), "{}: {:#?}", rig.id, ledger.lines);
         let log = build.log().to_lowercase();
         assert!(log.contains("region") || log.contains("location"), "{}: {log}", rig.id);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_fails_on_the_way_leaves_what_its_plugin_does_not_know_of() {
-    for rig in rigs().await {
+    each(|rig| async move {
         let (cut, gone) = (rig.simulator().await, rig.simulator().await);
-        // It waits for its machine when that happens.
-        for played in [&cut, &gone] {
-            played.api().fault(Fault::Never { what: "boot".into() }).unwrap();
-        }
-        cut.api().fault(Fault::Cut { calls: gets(2, 1) }).unwrap();
-        gone.api().fault(Fault::Vanish { kind: "machine".into(), calls: gets(2, 1) }).unwrap();
+        cut.api().fault(Fault::Never { what: "boot".into() }).unwrap();
+        // What was ordered ends for whoever waits for that and not for the machine.
+        gone.api().fault(Fault::Longer { what: "boot".into(), factor: 200.0 }).unwrap();
         let mut builds = [Build::start(rig, &cut), Build::start(rig, &gone)];
+        builds[0].until_it_knows_its_machine(DEADLINE, cut.api()).await;
+        cut.api().fault(Fault::Cut { calls: gets(0, 1) }).unwrap();
+        builds[1].until_it_knows_its_machine(DEADLINE, gone.api()).await;
+        gone.api().fault(Fault::Vanish { kind: "machine".into(), calls: gets(0, 1) }).unwrap();
         for build in &mut builds {
             assert_eq!(build.status(DEADLINE).await, Some(1), "{}: {}", rig.id, build.log());
         }
         assert_tidy(rig, &cut.api().ledger());
         let ledger = gone.api().ledger();
         assert!(ledger.kinds_left().is_empty(), "{}: {:#?}", rig.id, ledger.lines);
-    }
+    })
+    .await;
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{BuildId, Held, Kind};
 use crate::project::Project;
 use crate::record::{Record, Snapshot};
+use crate::time::utc;
 
 const FOLDER: &str = "build/under-way";
 
@@ -23,6 +24,9 @@ pub struct Begun {
     pub provider: String,
     /// Folder of its record.
     pub folder: PathBuf,
+    /// When its builder was started, in Unix seconds; none before that.
+    #[serde(default)]
+    pub builder: Option<i64>,
 }
 
 impl Begun {
@@ -30,15 +34,19 @@ impl Begun {
     /// record names, and that snapshot's label.
     #[must_use]
     pub fn leaves(&self, held: &Held) -> bool {
-        let record = Record::read(&self.folder).ok().map(|(record, _)| record);
-        let record = record.filter(|record| record.build.as_ref() == Some(&self.build));
-        let kept = match record.map(|record| record.snapshot) {
+        let kept = match self.record().map(|record| record.snapshot) {
             Some(Snapshot::Account { id }) => {
                 held.kind == Kind::Label || (held.kind == Kind::Snapshot && held.is(&id))
             }
             _ => false,
         };
         held.build.as_ref() == Some(&self.build) && !kept
+    }
+
+    /// Its record, which is there once its snapshot is.
+    pub(super) fn record(&self) -> Option<Record> {
+        let (record, _) = Record::read(&self.folder).ok()?;
+        (record.build.as_ref() == Some(&self.build)).then_some(record)
     }
 }
 
@@ -48,7 +56,8 @@ pub struct Journal {
     /// What it tells.
     pub begun: Begun,
     path: PathBuf,
-    _lock: File,
+    /// The newest is of the file that is there; the others are held for those who opened what it replaced.
+    locks: Vec<File>,
 }
 
 impl Journal {
@@ -56,19 +65,41 @@ impl Journal {
     pub fn begin(project: &Project, begun: Begun) -> Result<Self> {
         let folder = project.path(FOLDER);
         let path = folder.join(format!("{}.json", begun.build));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut journal = Self { begun, path, locks: Vec::new() };
+        journal.write()?;
+        Ok(journal)
+    }
+
+    /// Notes that the build's builder is about to be started.
+    pub fn builder_starts(&mut self) -> Result<()> {
+        self.begun.builder = Some(utc().timestamp());
+        self.write()
+    }
+
+    /// The file is whole and has its lock before others can see it.
+    fn write(&mut self) -> Result<()> {
         let write = || -> Result<File> {
-            fs::create_dir_all(&folder)?;
-            // It has its lock before others can see it.
-            let hidden = path.with_extension("new");
+            let hidden = self.path.with_extension("new");
             let mut file = File::create(&hidden)?;
             file.try_lock()?;
-            file.write_all(serde_json::to_string(&begun)?.as_bytes())?;
+            file.write_all(serde_json::to_string(&self.begun)?.as_bytes())?;
             file.sync_all()?;
-            fs::rename(&hidden, &path)?;
+            fs::rename(&hidden, &self.path)?;
             Ok(file)
         };
-        let lock = write().with_context(|| format!("cannot note the build in {}", folder.display()))?;
-        Ok(Self { begun, path, _lock: lock })
+        let lock = write().with_context(|| format!("cannot note the build in {}", self.path.display()))?;
+        self.locks.push(lock);
+        Ok(())
+    }
+
+    /// All builds that are noted, dead or alive.
+    #[must_use]
+    pub fn noted(project: &Project) -> Vec<Begun> {
+        // One that cannot be read has just ended, or `all` tells of it.
+        let entries = fs::read_dir(project.path(FOLDER)).into_iter().flatten().flatten();
+        let texts = entries.map(|entry| entry.path()).filter(|path| is_note(path));
+        texts.filter_map(|path| serde_json::from_str(&fs::read_to_string(path).ok()?).ok()).collect()
     }
 
     /// The builds that died, each locked for whoever sees to it now, and the names of those that are alive.
@@ -78,7 +109,7 @@ impl Journal {
         let Ok(entries) = fs::read_dir(&folder) else { return Ok((dead, alive)) };
         for entry in entries {
             let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
-            if path.extension().is_none_or(|extension| extension != "json") {
+            if !is_note(&path) {
                 continue;
             }
             match take(&path).with_context(|| format!("cannot read {}", path.display()))? {
@@ -100,6 +131,10 @@ impl Journal {
     }
 }
 
+fn is_note(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
 /// None while its build is alive, or when somebody else has just seen to it.
 fn take(path: &Path) -> Result<Option<Journal>> {
     let lock = match File::open(path) {
@@ -115,5 +150,5 @@ fn take(path: &Path) -> Result<Option<Journal>> {
         text => text?,
     };
     let begun = serde_json::from_str(&text)?;
-    Ok(Some(Journal { begun, path: path.to_owned(), _lock: lock }))
+    Ok(Some(Journal { begun, path: path.to_owned(), locks: vec![lock] }))
 }

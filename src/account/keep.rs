@@ -16,7 +16,7 @@ pub async fn newest(project: &Project, account: &Account, count: u32) -> Result<
         return Ok(goes);
     }
     let of_them = |held: &Held| held.kind == Kind::Label && goes.iter().any(|gone| gone.build == held.build);
-    Sweep::default().run(account, |held| goes.contains(held) || of_them(held)).await
+    Ok(Sweep::default().run(account, |held| goes.contains(held) || of_them(held)).await?.removed)
 }
 
 /// All builds' snapshots but the newest `count`; those of others do not count.
@@ -33,7 +33,14 @@ mod tests {
 
     fn snapshot(name: &str) -> Held {
         let build = BuildId::read(name);
-        Held { kind: Kind::Snapshot, id: name.into(), name: name.into(), build, created: None }
+        Held {
+            kind: Kind::Snapshot,
+            id: name.into(),
+            name: name.into(),
+            build,
+            created: None,
+            own_time: None,
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Account, Held, Journal, Kind, Sweep, orphans};
+use super::{Account, Claims, Held, Journal, Kind, Sweep, Swept, orphans};
 use crate::project::Project;
 
 /// A snapshot that was under way when its builder died can be listed as late as this.
@@ -16,7 +16,9 @@ pub struct Plan {
     dead: Vec<Journal>,
     older_than: Duration,
     alive: Vec<super::BuildId>,
+    claims: Claims,
     ours: Vec<Held>,
+    unsure: Vec<Held>,
 }
 
 /// Looks at an account: what this checkout's dead builds left goes at once, what carries the mark of a build that it does
@@ -24,7 +26,9 @@ pub struct Plan {
 pub async fn plan(project: &Project, account: &Account, older_than: Duration) -> Result<Plan> {
     let (mut dead, alive) = Journal::all(project)?;
     dead.retain(|journal| journal.begun.provider == account.provider());
-    Ok(Plan { dead, older_than, alive, ours: account.ours().await? })
+    let claims = Claims::of(project, account.provider());
+    let (ours, unsure) = account.ours_by(&claims).await?;
+    Ok(Plan { dead, older_than, alive, claims, ours, unsure })
 }
 
 impl Plan {
@@ -59,6 +63,18 @@ impl Plan {
         self.ours.iter().filter(|held| !self.goes(held))
     }
 
+    /// What was found and may be a build's or somebody else's: it stays.
+    #[must_use]
+    pub fn unsure(&self) -> &[Held] {
+        &self.unsure
+    }
+
+    /// Removes what goes.
+    pub async fn sweep(&self, account: &Account) -> Result<Vec<Held>> {
+        let sweep = Sweep { twice: true, claims: self.claims.clone() };
+        Ok(sweep.run(account, |held| self.goes(held)).await?.removed)
+    }
+
     /// Forgets the dead builds of which nothing can come to light any more.
     pub fn done(self) -> Result<()> {
         forget(self.dead)
@@ -66,17 +82,18 @@ impl Plan {
 }
 
 /// Removes what this checkout's dead builds left in an account, and forgets them.
-pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Vec<Held>> {
+pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Swept> {
     let (mut dead, _) = Journal::all(project)?;
     dead.retain(|journal| journal.begun.provider == account.provider());
     if dead.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Swept::default());
     }
     dead.iter().try_for_each(|journal| orphans::end(&journal.begun.build))?;
     let goes = |held: &Held| dead.iter().any(|journal| journal.begun.leaves(held));
-    let removed = Sweep { twice: true }.run(account, goes).await?;
+    let claims = Claims::of(project, account.provider());
+    let swept = Sweep { twice: true, claims }.run(account, goes).await?;
     forget(dead)?;
-    Ok(removed)
+    Ok(swept)
 }
 
 fn forget(dead: Vec<Journal>) -> Result<()> {

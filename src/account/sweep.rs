@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{Account, Held, Refused};
+use super::{Account, Claims, Held, Refused};
 
 /// A provider can lock a machine for as long as it takes its snapshot.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -13,10 +13,21 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// How an account is swept.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sweep {
     /// Whether orders may still have been under way: then one look that finds nothing does not prove anything.
     pub twice: bool,
+    /// What tells whose it is that carries no build's name.
+    pub claims: Claims,
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// What was removed.
+    pub removed: Vec<Held>,
+    /// What may be a build's or somebody else's, and is still there.
+    pub unsure: Vec<Held>,
 }
 
 /// What could not be removed.
@@ -60,21 +71,21 @@ impl std::error::Error for Left {
 impl Sweep {
     /// Removes all of ours that `goes` for, and returns it. Machines go first: keys and labels hang on them, and only
     /// they cost by the hour.
-    pub async fn run(self, account: &Account, goes: impl Fn(&Held) -> bool) -> Result<Vec<Held>> {
+    pub async fn run(self, account: &Account, goes: impl Fn(&Held) -> bool) -> Result<Swept> {
         let end = Instant::now() + PATIENCE;
         let mut removed: Vec<Held> = Vec::new();
         let needed = if self.twice { 2 } else { 1 };
         let mut calm = 0;
         loop {
-            let ours = account.ours().await;
-            let ours =
+            let ours = account.ours_by(&self.claims).await;
+            let (ours, unsure) =
                 ours.map_err(|why| Left { provider: account.provider().to_owned(), held: Vec::new(), why })?;
             let mut found: Vec<Held> = ours.into_iter().filter(&goes).collect();
             found.sort_by_key(|held| held.kind);
             if found.is_empty() {
                 calm += 1;
                 if calm == needed {
-                    return Ok(removed);
+                    return Ok(Swept { removed, unsure });
                 }
             } else {
                 calm = 0;

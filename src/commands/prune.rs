@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::accounts;
-use crate::account::{Account, Held, Kind, Sweep, leftovers};
+use crate::account::{Account, Claims, Held, Kind, leftovers};
 use crate::error::{Exit, Fault};
 use crate::project::Project;
 use crate::time::duration;
@@ -59,13 +59,17 @@ impl Prune {
             plan.going().for_each(|held| tell(ui, account, "would remove", held));
         } else {
             plan.begin()?;
-            let removed = Sweep { twice: true }.run(account, |held| plan.goes(held)).await?;
+            let removed = plan.sweep(account).await?;
             for held in &removed {
                 tell(ui, account, "removed", held);
             }
         }
         for held in plan.staying().filter(|held| held.kind != Kind::Label) {
             tell(ui, account, "kept", held);
+        }
+        for held in plan.unsure() {
+            let event = json!({"event": "unsure", "provider": account.provider(), "kind": held.kind, "id": held.id, "name": held.name});
+            ui.result(&format!("{}: {}", account.provider(), Claims::doubt(held)), &event);
         }
         if plan.going().next().is_none() {
             ui.say(&format!("{}: nothing is left over", account.provider()));

@@ -6,15 +6,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use echora_images::render;
-use echora_rehearsal::api::{Api, Fault, Line, Nothing, Options, Token};
-use echora_rehearsal::cache::Cache;
+use echora_rehearsal::api::{Api, Fault, Line};
 use echora_rehearsal::process::Job;
-use echora_rehearsal::{plugins, tools};
-use provider_profiles::{Catalog, Profile};
+use provider_profiles::Profile;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,49 +19,21 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
+use super::machine;
+use super::rigs::{Played, Rig};
 use super::root;
 
-const TOKEN: &str = "token-of-a-test";
-/// A token that may only look.
-pub(crate) const READ_ONLY: &str = "token-that-may-only-look";
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Builds poll their provider every few seconds and share two processors.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
 
-/// A provider whose API is described and whose plugin is there.
-#[derive(Clone)]
-pub(crate) struct Rig {
-    pub(crate) profile: Profile,
-    packer: PathBuf,
-    plugins: Arc<TempDir>,
-}
-
-/// All such providers; the others are named with the reason.
-pub(crate) async fn rigs() -> Vec<Rig> {
-    let cache = Cache::user().unwrap();
-    let packer = tools::obtain(&cache, root(), "packer").await.unwrap().path;
-    let mut rigs = Vec::new();
-    for entry in Catalog::embedded().unwrap().iter() {
-        let (profile, plugin) = (entry.profile.clone(), &entry.profile.packer.plugin);
-        if profile.api.is_none() || Catalog::simulator(&profile.id).unwrap().is_none() {
-            println!("{}: not tried, its API is not described", profile.id);
-        } else if let Some(program) = plugins::pinned(&cache, root(), plugin).await.unwrap() {
-            let folder = Arc::new(tempfile::tempdir().unwrap());
-            plugins::install(&packer, plugin, &program.path, folder.path()).await.unwrap();
-            rigs.push(Rig { profile, packer: packer.clone(), plugins: folder });
-        } else {
-            println!("{}: not tried, its plugin is not pinned", profile.id);
-        }
-    }
-    assert!(!rigs.is_empty(), "no plugin is pinned");
-    rigs
-}
-
 /// An account with a checkout to build from.
 pub(crate) struct Bench {
-    pub(crate) api: Api,
+    // Fields drop in this order: what runs in the account's network ends before that goes.
+    ssh: Option<Job>,
     _registry: JoinSet<()>,
+    played: Played,
     rig: Rig,
     folder: TempDir,
 }
@@ -81,21 +50,17 @@ pub(crate) enum Machine {
 impl Rig {
     /// An account of its own, `speed` times as fast as the provider.
     pub(crate) async fn bench(&self, speed: f64, machine: Machine) -> Bench {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let tokens = [(TOKEN, false), (READ_ONLY, true)];
-        let tokens = tokens
-            .map(|(value, read_only)| Token { value: value.into(), read_only, scopes: Vec::new() })
-            .to_vec();
-        let options = Options { tokens, speed, requests: None };
-        let simulator = Catalog::simulator(&self.profile.id).unwrap().unwrap();
-        let api = Api::serve(simulator, listener, &url, &options, Arc::new(Nothing)).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let played = Played::serve(self, speed).await;
+        let listener = played.listen().await;
         let registry = listener.local_addr().unwrap().to_string();
         let mut serving = JoinSet::new();
         serving.spawn(serve_registry(listener));
-        let bench =
-            Bench { api, _registry: serving, rig: self.clone(), folder: tempfile::tempdir().unwrap() };
+        let ssh = match played.network() {
+            Some(network) if self.simulator.plugin.needs_ssh => Some(machine::start(network).await),
+            _ => None,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Bench { ssh, _registry: serving, played, rig: self.clone(), folder };
         bench.lay_out(machine, &registry);
         bench
     }
@@ -114,12 +79,23 @@ async fn serve_registry(listener: TcpListener) {
 }
 
 impl Bench {
+    /// The played API.
+    pub(crate) fn api(&self) -> &Api {
+        self.played.api()
+    }
+
     pub(crate) fn id(&self) -> &str {
         &self.rig.profile.id
     }
 
     pub(crate) fn profile(&self) -> &Profile {
         &self.rig.profile
+    }
+
+    /// Whether the plugin makes a key under a name of its own.
+    pub(crate) fn names_keys_itself(&self) -> bool {
+        let keys = self.profile().api.as_ref().and_then(|api| api.keys.as_ref());
+        keys.is_some_and(|keys| keys.own_name.is_some())
     }
 
     /// A file of the checkout.
@@ -153,10 +129,10 @@ impl Bench {
         let source = fs::read_to_string(self.at(&generated("source.pkr.hcl"))).unwrap();
         let head = format!("source \"{builder}\" \"echora\" {{\n");
         assert!(source.contains(&head));
-        self.write(
-            &generated("source.pkr.hcl"),
-            &source.replace(&head, &format!("{head}  communicator = \"none\"\n")),
-        );
+        if self.ssh.is_none() {
+            let silent = source.replace(&head, &format!("{head}  communicator = \"none\"\n"));
+            self.write(&generated("source.pkr.hcl"), &silent);
+        }
         let does = match machine {
             Machine::Works => "echo linux 6 >${var.packages}",
             Machine::Fails => "echo it fails >&2; exit 7",
@@ -180,30 +156,25 @@ impl Bench {
         symlink(&self.rig.packer, self.at("bin/packer")).unwrap();
     }
 
-    /// This checkout with the account in the environment.
-    fn with_account(&self, command: &mut Command) {
+    /// A command in this checkout with a bench's account.
+    fn command(&self, program: impl Into<PathBuf>, account: &Self) -> Command {
+        let mut command = account.played.command(program.into());
         let path = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());
-        command.current_dir(self.folder.path()).env("PATH", path);
-        command
-            .envs(self.api.environment().unwrap())
-            .env("NO_PROXY", "127.0.0.1")
-            .env("CHECKPOINT_DISABLE", "1");
-        command
-            .env("PACKER_PLUGIN_PATH", self.rig.plugins.path())
-            .env("PACKER_CONFIG_DIR", self.folder.path());
+        command.current_dir(self.folder.path()).env("PATH", path).env("CHECKPOINT_DISABLE", "1");
+        command.env("PACKER_PLUGIN_PATH", &self.rig.plugins).env("PACKER_CONFIG_DIR", self.folder.path());
         command.env("CARGO_TARGET_DIR", self.at("target")).env_remove("RUST_BACKTRACE");
+        command
     }
 
     /// Starts the tool.
     pub(crate) fn start(&self, arguments: &[&str]) -> Run {
-        self.start_with(arguments, &[])
+        self.start_with(arguments, self, &[])
     }
 
-    fn start_with(&self, arguments: &[&str], environment: &[(String, String)]) -> Run {
+    fn start_with(&self, arguments: &[&str], account: &Self, environment: &[(&str, &str)]) -> Run {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_echora-images"));
-        self.with_account(&mut command);
-        command.args(arguments).envs(environment.iter().cloned());
+        let mut command = self.command(env!("CARGO_BIN_EXE_echora-images"), account);
+        command.args(arguments).envs(environment.iter().copied());
         // Both write at the end of one file.
         let append = || fs::OpenOptions::new().append(true).open(log.path()).unwrap();
         command.stdout(append()).stderr(append());
@@ -212,9 +183,7 @@ impl Bench {
 
     /// Runs a build with other variables to its end: its exit status and what it said.
     pub(crate) async fn build_with(&self, environment: &[(&str, &str)]) -> (Option<i32>, String) {
-        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let environment: Vec<_> = environment.iter().map(pair).collect();
-        let mut run = self.start_with(&self.build_arguments(), &environment);
+        let mut run = self.start_with(&self.build_arguments(), self, environment);
         (run.status().await, run.said())
     }
 
@@ -235,8 +204,7 @@ impl Bench {
 
     /// The same in this checkout, with another bench's account.
     pub(crate) async fn run_at(&self, other: &Self, arguments: &[&str]) -> (Option<i32>, String) {
-        let environment = other.api.environment().unwrap();
-        let mut run = self.start_with(arguments, &environment);
+        let mut run = self.start_with(arguments, other, &[]);
         (run.status().await, run.said())
     }
 
@@ -245,34 +213,34 @@ impl Bench {
     pub(crate) async fn of_somebody_else(&self) -> usize {
         let template = format!("packer/generated/{}", self.rig.profile.id);
         let packer = |name: &str| {
-            let mut command = Command::new(&self.rig.packer);
+            let mut command = self.command(&self.rig.packer, self);
             command.args(["build", "-color=false", "-var"]).arg(format!("snapshot={name}"));
             command.arg("-var").arg(format!("packages={}", self.at("packages").display()));
             command.arg("-var").arg(format!("manifest={}", self.at("manifest").display())).arg(&template);
-            self.with_account(&mut command);
             command.stdout(Stdio::null()).stderr(Stdio::null());
             Job::start(&mut command, "somebody else's build").unwrap()
         };
         assert!(packer("echora-production").status(DEADLINE).await.unwrap().success());
-        self.api.fault(Fault::Never { what: "boot".into() }).unwrap();
+        self.api().fault(Fault::Never { what: "boot".into() }).unwrap();
         let killed = packer("echora-20200101-000000-copied");
         until("somebody else's machine", || self.kinds_left().contains(&"machine".to_owned())).await;
         killed.kill().await.unwrap();
         until("the plugin's end", || self.plugins().is_empty()).await;
-        self.api.heal();
-        assert_eq!(self.kinds_left(), ["key", "machine", "snapshot"]);
+        self.api().heal();
+        let keys = if self.profile().api.as_ref().unwrap().keys.is_some() { &["key"][..] } else { &[] };
+        assert_eq!(self.kinds_left(), [keys, &["machine", "snapshot"]].concat());
         1
     }
 
     /// What the account holds, as `kind name`.
     pub(crate) fn left(&self) -> BTreeSet<String> {
         let text = |line: &Line| format!("{} {}", line.kind, line.name);
-        self.api.ledger().left().map(text).collect()
+        self.api().ledger().left().map(text).collect()
     }
 
     /// What the account holds of builds, by kind.
     pub(crate) fn kinds_left(&self) -> Vec<String> {
-        self.api.ledger().kinds_left().into_iter().map(str::to_owned).collect()
+        self.api().ledger().kinds_left().into_iter().map(str::to_owned).collect()
     }
 
     /// The records in the checkout.
@@ -292,7 +260,7 @@ impl Bench {
         let program = |id: i32| fs::read_link(format!("/proc/{id}/exe")).unwrap_or_default();
         let ids =
             fs::read_dir("/proc").unwrap().filter_map(|e| e.unwrap().file_name().to_str()?.parse().ok());
-        ids.filter(|id| program(*id).starts_with(self.rig.plugins.path()))
+        ids.filter(|id| program(*id).starts_with(&self.rig.plugins))
             .filter(|id| environment(*id).split(|b| *b == 0).any(|variable| variable == ours.as_bytes()))
             .collect()
     }

@@ -7,6 +7,9 @@ pub(crate) mod buyer;
 pub(crate) mod cell;
 pub(crate) mod depth;
 pub(crate) mod flood;
+#[path = "../../rehearsal/tests/plugins/machine.rs"]
+pub(crate) mod machine;
+pub(crate) mod rigs;
 pub(crate) mod snapshot;
 
 use std::path::{Path, PathBuf};

@@ -1,12 +1,14 @@
 //! A build by real Packer with a provider's real plugin.
 
+mod machine;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use echora_rehearsal::api::{Api, Nothing, Options, Reachable, Token};
+use echora_rehearsal::api::{Api, Ledger, Nothing, Options, Reachable, Token};
 use echora_rehearsal::cache::Cache;
 use echora_rehearsal::depth::Depth;
 use echora_rehearsal::network::Network;
@@ -19,6 +21,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
 
 /// The name of every build's snapshot.
 pub(crate) const SNAPSHOT: &str = "echora-of-a-test";
@@ -46,7 +49,8 @@ pub(crate) struct Rig {
 /// A played API: on loopback, or under its own name in a network where the build runs too.
 pub(crate) enum Played {
     Near(Api),
-    Named(Box<(Reachable, Network)>),
+    /// With what stands for the machine there.
+    Named(Box<(Option<Job>, Reachable, Network)>),
 }
 
 /// A build that runs; dropping it ends it.
@@ -60,9 +64,18 @@ fn root() -> &'static Path {
 }
 
 /// Every provider whose API is described and whose plugin can be had; the others are named with the reason.
-pub(crate) async fn rigs() -> &'static [Rig] {
+async fn rigs() -> &'static [Rig] {
     static RIGS: OnceCell<Vec<Rig>> = OnceCell::const_new();
     RIGS.get_or_init(find).await
+}
+
+/// Tries something with each, side by side: nearly all of it is waiting.
+pub(crate) async fn each<F: Future<Output = ()> + Send + 'static>(test: impl Fn(&'static Rig) -> F) {
+    let mut tries = JoinSet::new();
+    for rig in rigs().await {
+        tries.spawn(test(rig));
+    }
+    tries.join_all().await;
 }
 
 async fn find() -> Vec<Rig> {
@@ -118,7 +131,8 @@ impl Rig {
         if simulator.host.is_some() {
             let network = Network::create(&[]).await.unwrap();
             let served = Reachable::serve(&network, simulator, &options, Arc::new(Nothing)).await.unwrap();
-            return Played::Named(Box::new((served, network)));
+            let ssh = if self.conduct().needs_ssh { Some(machine::start(&network).await) } else { None };
+            return Played::Named(Box::new((ssh, served, network)));
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -128,14 +142,6 @@ impl Rig {
     /// How the plugin behaves.
     pub(crate) fn conduct(&self) -> &Conduct {
         &self.simulator.plugin
-    }
-
-    /// Whether its build comes to its end without a machine; told when not.
-    pub(crate) fn ends_without_a_machine(&self) -> bool {
-        if self.conduct().needs_ssh {
-            println!("{}: not tried without a machine, its plugin needs SSH to come to its end", self.id);
-        }
-        !self.conduct().needs_ssh
     }
 
     /// The same build elsewhere.
@@ -151,9 +157,10 @@ impl Rig {
         }
         let source = fs::read_to_string(generated.join("source.pkr.hcl")).unwrap();
         let head = format!("source \"{}\" \"echora\" {{\n", self.builder);
+        assert!(source.contains(&head));
         let silent = source.replace(&head, &format!("{head}  communicator = \"none\"\n"));
-        assert_ne!(silent, source);
-        fs::write(folder.join("source.pkr.hcl"), silent).unwrap();
+        let used = if self.conduct().needs_ssh { source } else { silent };
+        fs::write(folder.join("source.pkr.hcl"), used).unwrap();
         let build = BUILD.replace("SOURCE", &format!("source.{}.echora", self.builder));
         fs::write(folder.join("build.pkr.hcl"), build).unwrap();
     }
@@ -163,7 +170,7 @@ impl Played {
     pub(crate) fn api(&self) -> &Api {
         match self {
             Self::Near(api) => api,
-            Self::Named(named) => &named.0.api,
+            Self::Named(named) => &named.1.api,
         }
     }
 
@@ -171,11 +178,11 @@ impl Played {
     fn command(&self, program: &Path) -> Command {
         let mut command = match self {
             Self::Near(_) => Command::new(program),
-            Self::Named(named) => named.1.command(program),
+            Self::Named(named) => named.2.command(program),
         };
         match self {
             Self::Near(api) => command.envs(api.environment().unwrap()).env("NO_PROXY", "127.0.0.1"),
-            Self::Named(named) => command.envs(named.0.environment.clone()),
+            Self::Named(named) => command.envs(named.1.environment.clone()),
         };
         command
     }
@@ -214,6 +221,13 @@ impl Build {
             assert!(Instant::now() < end, "waited in vain:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until the plugin knows of its machine: it has asked since that was ordered.
+    pub(crate) async fn until_it_knows_its_machine(&self, deadline: Duration, api: &Api) {
+        let asks = |ledger: &Ledger| ledger.asked.last().is_some_and(|asked| asked.method == "GET");
+        let knows = |ledger: &Ledger| ledger.kinds_left().contains(&"machine") && asks(ledger);
+        self.until(deadline, || knows(&api.ledger())).await;
     }
 
     /// Signals Packer with its plugins, as a terminal does with Ctrl-C.

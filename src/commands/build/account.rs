@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use super::packer::PackerRun;
 use super::{Build, key, payload};
-use crate::account::{Account, Begun, BuildId, Journal, Left, Sweep, keep, leftovers, orphans};
+use crate::account::{
+    Account, Begun, BuildId, Claims, Held, Journal, Left, Sweep, Swept, keep, leftovers, orphans,
+};
 use crate::error::{Exit, Fault};
 use crate::interrupt::{self, Interrupt};
 use crate::preflight::{self, Found};
@@ -64,24 +66,25 @@ pub(super) async fn run(
     let this = AccountBuild { build, entry, project, interrupt, packer, images, began, folder, log, ui };
 
     let step = this.ui.step("leftovers", "looking for what dead builds left");
-    let removed = match &account {
+    let swept = match &account {
         Some(account) => interrupt.ends(leftovers::of_the_dead(project, account)).await?,
-        None => Vec::new(),
+        None => Swept::default(),
     };
-    for held in &removed {
+    for held in &swept.removed {
         step.detail(&format!("removed {held}"));
     }
-    step.done(&format!("{} removed", removed.len()));
+    this.tell_unsure(&swept.unsure);
+    step.done(&format!("{} removed", swept.removed.len()));
 
-    let noted = Begun { build: id, provider: profile.id.clone(), folder: this.folder.clone() };
+    let noted = Begun { build: id, provider: profile.id.clone(), folder: this.folder.clone(), builder: None };
     let Some(account) = account else {
         let record = this.make(&noted.build, None).await?;
         return Ok((record, this.folder, this.ui));
     };
-    let journal = Journal::begin(project, noted)?;
+    let mut journal = Journal::begin(project, noted)?;
     let record = tokio::select! {
-        record = this.make_and_sweep(&account, &journal.begun) => record?,
-        () = interrupt.number(2) => return Err(left_at_once(&account, &journal.begun).await),
+        record = this.make_and_sweep(&account, &mut journal) => record?,
+        () = interrupt.number(2) => return Err(this.left_at_once(&account, &journal.begun).await),
     };
     journal.end()?;
     if let Some(newest) = build.keep_last {
@@ -93,24 +96,18 @@ pub(super) async fn run(
     Ok((record, this.folder, this.ui))
 }
 
-/// What a build leaves that nobody waits for any more.
-async fn left_at_once(account: &Account, begun: &Begun) -> anyhow::Error {
-    let ours = tokio::time::timeout(LAST_LOOK, account.ours()).await.ok().and_then(Result::ok);
-    let held = ours.unwrap_or_default().into_iter().filter(|held| begun.leaves(held)).collect();
-    let why = interrupt::fault("a second time: nothing was waited for").into();
-    Left { provider: begun.provider.clone(), held, why }.into()
-}
-
 impl AccountBuild<'_> {
     /// Builds, and whatever came of it, removes all but the snapshot.
-    async fn make_and_sweep(&self, account: &Account, begun: &Begun) -> Result<Record> {
-        let made = self.make(&begun.build, Some(account)).await;
-        let sweep = Sweep { twice: made.is_err() };
-        match (made, sweep.run(account, |held| begun.leaves(held)).await) {
-            (made, Ok(removed)) => {
-                for held in &removed {
+    async fn make_and_sweep(&self, account: &Account, journal: &mut Journal) -> Result<Record> {
+        let id = journal.begun.build.clone();
+        let made = self.make(&id, Some((account, journal))).await;
+        let sweep = Sweep { twice: made.is_err(), claims: self.claims() };
+        match (made, sweep.run(account, |held| journal.begun.leaves(held)).await) {
+            (made, Ok(swept)) => {
+                for held in &swept.removed {
                     self.ui.log(&format!("removed {held}"));
                 }
+                self.tell_unsure(&swept.unsure);
                 made
             }
             (Ok(_), Err(left)) => Err(left),
@@ -121,7 +118,29 @@ impl AccountBuild<'_> {
         }
     }
 
-    async fn make(&self, id: &BuildId, account: Option<&Account>) -> Result<Record> {
+    /// What a build leaves that nobody waits for any more.
+    async fn left_at_once(&self, account: &Account, begun: &Begun) -> anyhow::Error {
+        let claims = self.claims();
+        let ours = tokio::time::timeout(LAST_LOOK, account.ours_by(&claims)).await.ok().and_then(Result::ok);
+        let (ours, _) = ours.unwrap_or_default();
+        let held = ours.into_iter().filter(|held| begun.leaves(held)).collect();
+        let why = interrupt::fault("a second time: nothing was waited for").into();
+        Left { provider: begun.provider.clone(), held, why }.into()
+    }
+
+    fn claims(&self) -> Claims {
+        Claims::of(self.project, &self.entry.profile.id)
+    }
+
+    fn tell_unsure(&self, unsure: &[Held]) {
+        for held in unsure {
+            self.ui.say(&Claims::doubt(held));
+        }
+    }
+
+    async fn make(&self, id: &BuildId, owned: Option<(&Account, &mut Journal)>) -> Result<Record> {
+        let (account, journal) =
+            owned.map_or((None, None), |(account, journal)| (Some(account), Some(journal)));
         let (profile, ui) = (&self.entry.profile, &self.ui);
         let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
         let template = self.project.path(format!("packer/generated/{}", profile.id));
@@ -139,6 +158,9 @@ impl AccountBuild<'_> {
             values["key_file"] = json!(file);
         }
         fs::write(&variables, values.to_string()).context("cannot write Packer's variables")?;
+        if let Some(journal) = journal {
+            journal.builder_starts()?;
+        }
         // The user's own plugin folder is used: that is where init put the plugin.
         let run = PackerRun {
             prefix: &[],
