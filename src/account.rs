@@ -8,6 +8,7 @@ pub mod keep;
 pub mod leftovers;
 pub mod orphans;
 mod place;
+mod resume;
 mod sweep;
 
 use std::fmt;
@@ -24,6 +25,7 @@ pub use check::Wanted;
 pub use client::Refused;
 pub use id::BuildId;
 pub use journal::{Begun, Journal};
+pub use resume::Progress;
 pub use sweep::{Left, Sweep};
 
 /// No list of ours has so many pages: a provider that never ends is not followed for ever.

@@ -79,6 +79,13 @@ pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Vec<Hel
     Ok(removed)
 }
 
+/// This checkout's dead builds in an account.
+pub fn dead(project: &Project, account: &Account) -> Result<Vec<Journal>> {
+    let (mut dead, _) = Journal::all(project)?;
+    dead.retain(|journal| journal.begun.provider == account.provider());
+    Ok(dead)
+}
+
 fn forget(dead: Vec<Journal>) -> Result<()> {
     dead.into_iter().filter(|journal| journal.begun.build.age() > LATE).try_for_each(Journal::end)
 }

@@ -6,6 +6,7 @@ mod many;
 mod packer;
 mod payload;
 mod rehearse;
+mod resume;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -54,6 +55,10 @@ pub struct Build {
     /// After a build in an account, delete all snapshots there but the newest N of ours and those that listings use
     #[arg(long, value_name = "N", conflicts_with = "rehearse", value_parser = clap::value_parser!(u32).range(1..))]
     keep_last: Option<u32>,
+
+    /// Take up the newest build of this checkout that died after it had ordered its snapshot
+    #[arg(long, conflicts_with_all = ["rehearse", "all", "images", "frontend", "out", "arch"])]
+    resume: bool,
 
     /// Folder for the record, the log and, after a rehearsal, the snapshot [default: build/PROVIDER-TIME]; of several
     /// builds, each has a folder in it
@@ -141,6 +146,7 @@ impl Build {
             Some(depth) => {
                 interrupt.ends(rehearse::run(self, depth, entry, project, Mode::detect(self.json))).await
             }
+            None if self.resume => resume::run(self, entry, project, ui, interrupt).await,
             None => account::run(self, entry, project, ui, interrupt).await,
         }
     }
