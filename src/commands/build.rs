@@ -28,6 +28,7 @@ use crate::ui::{Mode, Ui};
 
 /// What `build` is told on the command line.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line are bools")]
 #[command(
     after_help = "Examples:\n  echora-images build PROVIDER --rehearse          build here, in a local virtual machine\n  echora-images build PROVIDER --images my.toml --frontend DIR    build in your account\n  echora-images build --all --images my.toml --frontend DIR --keep-last 3    everywhere, side by side"
 )]
