@@ -58,6 +58,7 @@ impl Buyer {
             entry: rented.entry,
             setting: &setting,
             backing: rented.disk,
+            script: None,
             cpus: CPUS,
             memory: rented.memory,
             accelerator: rented.accelerator,
