@@ -9,6 +9,7 @@ pub mod keep;
 pub mod leftovers;
 pub mod orphans;
 mod place;
+mod resume;
 mod sweep;
 
 use std::fmt;
@@ -26,6 +27,7 @@ pub use claims::Claims;
 pub use client::Refused;
 pub use id::BuildId;
 pub use journal::{Begun, Journal};
+pub use resume::Progress;
 pub use sweep::{Left, Sweep, Swept};
 
 /// No list of ours has so many pages: a provider that never ends is not followed for ever.

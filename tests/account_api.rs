@@ -8,6 +8,7 @@ use std::sync::Arc;
 use echora_images::account::{Account, BuildId, Kind, Wanted};
 use echora_rehearsal::api::{Api, Nothing, Options};
 use provider_profiles::{Catalog, Profile};
+use serde_json::Value;
 use support::rigs::{READ_ONLY, TOKEN, take_listed_rights, tokens};
 use tokio::net::TcpListener;
 
@@ -91,6 +92,40 @@ async fn what_is_not_on_offer_is_named() {
         let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         for holds in ["region nowhere", "plan enormous", "image minix"] {
             assert!(text.contains(holds), "{id}: {text}");
+        }
+    }
+}
+
+/// The plan with the largest disk, as its description has it.
+fn largest(profile: &Profile) -> String {
+    let simulator = Catalog::simulator(&profile.id).unwrap().unwrap();
+    let place = &profile.api.as_ref().unwrap().check.plans.id;
+    let plans: Vec<Value> = serde_json::from_str(simulator.kinds["plan"].seeds.as_ref().unwrap()).unwrap();
+    let plan = plans.iter().max_by_key(|plan| plan["disk"].as_u64()).unwrap();
+    plan.get(place).unwrap_or(&plan["id"]).as_str().unwrap().to_owned()
+}
+
+/// A disk never shrinks: what is built on a large one does not fit a small plan.
+#[tokio::test]
+async fn a_snapshot_that_does_not_fit_the_smallest_plan_is_not_built() {
+    for rented in all().await {
+        let id = &rented.profile.id;
+        let account = rented.account(TOKEN);
+        for base in &rented.profile.bases {
+            assert!(base.smallest_plan.is_some(), "{id}: no smallest plan for {} is named", base.os);
+            let wanted = Wanted::of(&rented.profile, base, &BuildId::new().unwrap());
+            let problems = account.problems(&wanted).await;
+            assert!(problems.is_empty(), "{id}: {}: {problems:#?}", base.plan);
+            let smallest = Some("tiny".to_owned());
+            let problems = account.problems(&Wanted { smallest_plan: smallest, ..wanted.clone() }).await;
+            let [problem] = &problems[..] else { panic!("{id}: {problems:#?}") };
+            assert!(problem.to_string().contains("there is no plan tiny"), "{id}: {problem}");
+            let larger = largest(&rented.profile);
+            let problems = account.problems(&Wanted { plan: larger.clone(), ..wanted }).await;
+            assert!(
+                problems.iter().any(|problem| problem.to_string().contains("disks never shrink")),
+                "{id}: {larger}: {problems:#?}"
+            );
         }
     }
 }

@@ -85,7 +85,15 @@ async fn try_boot(disk: &Path, early: &str, texts: [&str; 2]) -> Result<(f64, f6
     let setting = setting_for(entry, Vec::new(), format!("#cloud-config\n{command}\n"), BTreeMap::new());
     let _metadata = Metadata::serve(&network, &entry.fixture, setting.clone()).await?;
     let accelerator = Accelerator::detect(&Cache::user()?, disk).await?;
-    let spec = Spec { entry, setting: &setting, backing: disk, cpus: CPUS, memory: MEMORY, accelerator };
+    let spec = Spec {
+        entry,
+        setting: &setting,
+        backing: disk,
+        script: None,
+        cpus: CPUS,
+        memory: MEMORY,
+        accelerator,
+    };
     let mut machine = Machine::start(&network, &spec).await?;
     let began = Instant::now();
     machine.wait_for(texts[0], 0, BOOT).await?;

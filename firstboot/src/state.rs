@@ -30,6 +30,10 @@ pub(crate) struct State {
     pub(crate) public_ipv4: Option<String>,
     /// See `public_ipv4`.
     pub(crate) public_ipv6: Option<String>,
+    /// The provider's id of this machine, as its service told it.
+    pub(crate) machine: Option<String>,
+    /// Region as the provider writes it.
+    pub(crate) region: Option<String>,
     /// Where the site is.
     pub(crate) url: String,
     /// What was used of each setting and where it came from; secrets are masked.

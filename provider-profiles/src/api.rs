@@ -24,6 +24,8 @@ pub struct Api {
     pub machines: Resource,
     /// Snapshots.
     pub snapshots: Resource,
+    /// How it shows whether a snapshot is done.
+    pub snapshot_state: SnapshotState,
     /// SSH keys, where the account holds them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<Resource>,
@@ -116,6 +118,38 @@ impl OwnName {
             .then(|| i64::from_str_radix(groups[0], 16).ok())
             .flatten()
     }
+}
+
+/// How it shows whether a snapshot that was ordered is done. One that is gone without being done has failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SnapshotState {
+    /// It is listed from its order on, with its state.
+    Listed {
+        /// Place of the state.
+        place: String,
+        /// State of one that can be used.
+        done: String,
+        /// States of those that never will be.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        failed: Vec<String>,
+    },
+    /// It is listed when it is done; until then its machine has an action with a state.
+    Action {
+        /// Path of the machine's actions, newest first, with `{id}`.
+        list: String,
+        /// Key of the list in the reply.
+        items: String,
+        /// Place of an action's type.
+        type_place: String,
+        /// Type of what makes a snapshot.
+        type_value: String,
+        /// Place of the state.
+        place: String,
+        /// States of those that never will be done.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        failed: Vec<String>,
+    },
 }
 
 /// How an SSH key is registered.

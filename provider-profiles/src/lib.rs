@@ -22,7 +22,9 @@ mod simulator;
 pub use plan::{Condition, Document, Fields, Format, GuestPlan, InputSource, Metadata, Place, TokenDance};
 
 #[cfg(feature = "catalog")]
-pub use api::{Api, ApiPageKind, ApiPages, ApiRefusal, Check, Offer, OwnName, Register, Resource, Rights};
+pub use api::{
+    Api, ApiPageKind, ApiPages, ApiRefusal, Check, Offer, OwnName, Register, Resource, Rights, SnapshotState,
+};
 #[cfg(feature = "catalog")]
 pub use catalog::{Catalog, Entry, UnknownProvider};
 #[cfg(feature = "catalog")]

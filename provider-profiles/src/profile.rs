@@ -147,9 +147,6 @@ pub struct Packer {
     /// Arguments that hand the builder an SSH key of the account, where that keeps it from making one without a label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyArguments>,
-    /// Smallest plan that buyers choose: the image's disk must fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub smallest_plan: Option<String>,
     /// Region that is built in unless another is asked for.
     pub region: String,
     /// All other arguments of the source block, as they are. `BLOCK.NAME` is the argument of a nested block.
@@ -274,6 +271,10 @@ pub struct Base {
     pub image: toml::Value,
     /// The provider's id of the smallest plan that is fit to build on.
     pub plan: String,
+    /// The smallest plan of this processor that buyers may choose: the image's disk must fit. None where a plan has no
+    /// disk of its own size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smallest_plan: Option<String>,
     /// Where both were read.
     pub doc: Doc,
 }

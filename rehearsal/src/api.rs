@@ -17,6 +17,7 @@ mod run;
 mod scope;
 mod selector;
 mod service;
+mod tags;
 mod text;
 mod tls;
 mod world;
@@ -46,7 +47,7 @@ use world::World;
 pub use address::Reachable;
 pub use control::Control;
 pub use fault::{Calls, Fault};
-pub use hypervisor::{Deed, Doing, Done, Hypervisor, Nothing, Order};
+pub use hypervisor::{Deed, Doing, Done, Hypervisor, Nothing, Order, Script};
 pub use ledger::{Asked, Ledger, Line};
 pub use tls::Tls;
 

@@ -59,6 +59,7 @@ impl Buyer {
             entry: rented.entry,
             setting: &setting,
             backing: rented.disk,
+            script: None,
             cpus: rented.cpus,
             memory: rented.memory,
             accelerator: rented.accelerator,

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use provider_profiles::Entry;
 use tokio::sync::watch;
 
@@ -17,6 +17,9 @@ use crate::api::{Deed, Doing, Done, Hypervisor};
 use crate::machine::{Accelerator, Machine};
 use crate::metadata::{Metadata, lock};
 use crate::network::{MACHINE_V4, MACHINE_V6, Network};
+
+/// Between two looks at a console.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What a host has to offer.
 #[derive(Debug, Clone)]
@@ -115,6 +118,27 @@ impl Host {
     #[must_use]
     pub fn snapshots(&self) -> Vec<String> {
         lock(&self.shared.held).snapshots.keys().cloned().collect()
+    }
+
+    /// Waits until the machine's console has shown `text`; returns all that it has shown.
+    pub async fn wait_for(&self, text: &str, deadline: Duration) -> Result<String> {
+        let end = Instant::now() + deadline;
+        loop {
+            let looked_at = lock(&self.shared.held).rented.as_mut().map(|rented| {
+                let console = rented.machine.console();
+                if console.contains(text) { Ok(Some(console)) } else { rented.machine.check().map(|()| None) }
+            });
+            if let Some(console) = looked_at.context("there is no machine")?? {
+                return Ok(console);
+            }
+            let seconds = deadline.as_secs();
+            ensure!(
+                Instant::now() < end,
+                "the console did not show {text:?} within {seconds} s; its last lines:\n{}",
+                self.console_tail()
+            );
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// The last lines of the machine's console; empty without a machine.

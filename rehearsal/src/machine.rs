@@ -2,8 +2,10 @@
 
 mod accelerator;
 mod disk;
+mod laid;
 mod qemu;
 mod qmp;
+mod script;
 mod ssh;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use provider_profiles::{Entry, Setting};
 
+use crate::api::Script;
 use crate::network::Network;
 use crate::process::{Job, last_lines};
 
@@ -38,6 +41,8 @@ pub struct Spec<'a> {
     pub setting: &'a Setting,
     /// The disk that the machine's own is an overlay of.
     pub backing: &'a Path,
+    /// What the provider runs at its first boot.
+    pub script: Option<&'a Script>,
     /// Processors.
     pub cpus: u32,
     /// Memory in MiB.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use echora_firstboot::form::{FIELDS, Field};
 use echora_rehearsal::api::Control;
 use echora_rehearsal::process::run;
 use provider_profiles::{Catalog, Simulator};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// With nothing built yet on a slow machine.
@@ -22,6 +24,15 @@ fn described() -> BTreeMap<String, Simulator> {
     Catalog::simulators_in(&checkout.join("provider-profiles/simulators")).unwrap()
 }
 
+/// The guest's own list of settings, which providers' forms are made of.
+fn form() -> String {
+    let field = |field: &Field| {
+        json!({"name": field.name, "label": field.label, "example": field.example, "choices": field.choices,
+            "secret": field.is_secret()})
+    };
+    FIELDS.iter().map(field).collect::<Value>().to_string()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_providers_own_clients_cannot_tell_the_simulators_apart() {
     let control = Control::open(described()).await.unwrap();
@@ -29,6 +40,7 @@ async fn the_providers_own_clients_cannot_tell_the_simulators_apart() {
     let mut command = Command::new("sh");
     // Go tells failures on standard output, and all of them are wanted.
     command.args(["-c", "exec go test -count=1 ./... >\"$0\" 2>&1"]).arg(told.path()).current_dir(clients());
+    command.env("FORM", form());
     command.env("SIMULATORS", control.url()).env("NO_PROXY", "127.0.0.1").env("CGO_ENABLED", "0");
     if let Err(error) = run(&mut command, "go test", DEADLINE).await {
         panic!("{error:#}\n{}", std::fs::read_to_string(told.path()).unwrap());

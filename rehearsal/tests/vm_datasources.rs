@@ -59,7 +59,15 @@ async fn rehearse(entry: &Entry, disk: PathBuf, accelerator: Accelerator) -> Res
     let network = Network::create(&[]).await?;
     let setting = setting_for(entry, vec![key.public().to_owned()], USER_DATA.into(), BTreeMap::new());
     let metadata = Metadata::serve(&network, &entry.fixture, setting.clone()).await?;
-    let spec = Spec { entry, setting: &setting, backing: &disk, cpus: CPUS, memory: MEMORY, accelerator };
+    let spec = Spec {
+        entry,
+        setting: &setting,
+        backing: &disk,
+        script: None,
+        cpus: CPUS,
+        memory: MEMORY,
+        accelerator,
+    };
     let machine = Machine::start(&network, &spec).await?;
     key.wait_for_ssh(&network, BOOT).await.with_context(|| machine.console_tail())?;
     let seen = key.ssh(&network, LOOK, BOOT).await.with_context(|| machine.console_tail())?;

@@ -43,7 +43,7 @@ impl Wanted {
             region: profile.packer.region.clone(),
             plan: base.plan.clone(),
             image,
-            smallest_plan: profile.packer.smallest_plan.clone(),
+            smallest_plan: base.smallest_plan.clone(),
             snapshot: build.to_string(),
         }
     }
@@ -184,13 +184,17 @@ impl Account {
                 wanted.image, wanted.plan
             ));
         }
-        if let Some(smallest) = &wanted.smallest_plan
-            && let (Some(least), Some(disk)) = (disk(&plans, &check.plans, smallest), built_on)
-            && disk > least
-        {
-            refuse(format!(
-                "a snapshot of {disk} GB does not fit {smallest} with {least}: disks never shrink"
-            ));
+        if let Some(smallest) = &wanted.smallest_plan {
+            match (disk(&plans, &check.plans, smallest), built_on) {
+                // What cannot be had at all was told above.
+                (None, _) if *smallest != wanted.plan => {
+                    refuse(format!("there is no plan {smallest}, which the image is to fit"));
+                }
+                (Some(least), Some(disk)) if disk > least => refuse(format!(
+                    "a snapshot of {disk} GB does not fit {smallest} with {least}: disks never shrink"
+                )),
+                _ => {}
+            }
         }
         Ok(problems)
     }

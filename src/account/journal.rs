@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{BuildId, Held, Kind};
+use super::{BuildId, Held, Kind, orphans};
 use crate::project::Project;
 use crate::record::{Record, Snapshot};
 use crate::time::utc;
@@ -118,6 +118,11 @@ impl Journal {
             }
         }
         Ok((dead, alive))
+    }
+
+    /// Ends what still runs of a build that died.
+    pub fn end_builder(&self) -> Result<()> {
+        orphans::end(&self.begun.build)
     }
 
     /// Nothing of the build is left but what it was run for.

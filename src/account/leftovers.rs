@@ -83,8 +83,7 @@ impl Plan {
 
 /// Removes what this checkout's dead builds left in an account, and forgets them.
 pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Swept> {
-    let (mut dead, _) = Journal::all(project)?;
-    dead.retain(|journal| journal.begun.provider == account.provider());
+    let dead = dead(project, account)?;
     if dead.is_empty() {
         return Ok(Swept::default());
     }
@@ -94,6 +93,13 @@ pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Swept> 
     let swept = Sweep { twice: true, claims }.run(account, goes).await?;
     forget(dead)?;
     Ok(swept)
+}
+
+/// This checkout's dead builds in an account.
+pub fn dead(project: &Project, account: &Account) -> Result<Vec<Journal>> {
+    let (mut dead, _) = Journal::all(project)?;
+    dead.retain(|journal| journal.begun.provider == account.provider());
+    Ok(dead)
 }
 
 fn forget(dead: Vec<Journal>) -> Result<()> {

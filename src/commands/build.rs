@@ -6,6 +6,7 @@ mod many;
 mod packer;
 mod payload;
 mod rehearse;
+mod resume;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -27,6 +28,7 @@ use crate::ui::{Mode, Ui};
 
 /// What `build` is told on the command line.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line are bools")]
 #[command(
     after_help = "Examples:\n  echora-images build PROVIDER --rehearse          build here, in a local virtual machine\n  echora-images build PROVIDER --images my.toml --frontend DIR    build in your account\n  echora-images build --all --images my.toml --frontend DIR --keep-last 3    everywhere, side by side"
 )]
@@ -54,6 +56,10 @@ pub struct Build {
     /// After a build in an account, delete all snapshots there but the newest N of ours and those that listings use
     #[arg(long, value_name = "N", conflicts_with = "rehearse", value_parser = clap::value_parser!(u32).range(1..))]
     keep_last: Option<u32>,
+
+    /// Take up the newest build of this checkout that died after it had ordered its snapshot
+    #[arg(long, conflicts_with_all = ["rehearse", "all", "images", "frontend", "out", "arch"])]
+    resume: bool,
 
     /// Folder for the record, the log and, after a rehearsal, the snapshot [default: build/PROVIDER-TIME]; of several
     /// builds, each has a folder in it
@@ -141,6 +147,7 @@ impl Build {
             Some(depth) => {
                 interrupt.ends(rehearse::run(self, depth, entry, project, Mode::detect(self.json))).await
             }
+            None if self.resume => resume::run(self, entry, project, ui, interrupt).await,
             None => account::run(self, entry, project, ui, interrupt).await,
         }
     }

@@ -74,5 +74,7 @@ impl Boot<'_> {
         url.clone_into(&mut self.state.url);
         self.state.public_ipv4 = instance.public_ipv4;
         self.state.public_ipv6 = instance.public_ipv6;
+        self.state.machine = instance.id;
+        self.state.region = instance.region;
     }
 }

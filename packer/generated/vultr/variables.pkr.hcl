@@ -69,7 +69,7 @@ locals {
   bases = {
     x86_64 = {
       image = 2284
-      plan  = "vc2-1c-1gb"
+      plan  = "marketplace-2c-2gb"
     }
   }
   image    = var.image != null ? var.image : local.bases[var.architecture].image

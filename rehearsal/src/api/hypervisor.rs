@@ -1,5 +1,6 @@
 //! The seam to what plays the machines behind an API.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -22,6 +23,21 @@ pub struct Order {
     pub keys: Vec<String>,
     /// User-data; empty when there is none.
     pub user_data: String,
+    /// What the provider runs on it at first boot.
+    #[serde(default)]
+    pub script: Option<Script>,
+}
+
+/// A script that the provider runs as root at a machine's first boot.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Where it lies on the machine.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// Its environment.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// What the hypervisor is to do; machines and snapshots by the provider's ids.

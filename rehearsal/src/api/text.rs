@@ -10,12 +10,13 @@ use provider_profiles::Simulator;
 use serde_json::Value as Json;
 
 use super::selector;
+use super::tags::tags;
 use crate::metadata::random_hex;
 
 /// The field that tells a resource's kind; no provider's field has this name.
 pub(super) const KIND: &str = "$kind";
 /// Names that every template sees besides its own.
-pub(super) const GLOBALS: [&str; 11] = [
+pub(super) const GLOBALS: [&str; 13] = [
     "world",
     "now",
     "url",
@@ -25,6 +26,8 @@ pub(super) const GLOBALS: [&str; 11] = [
     "random",
     "selects",
     "decoded",
+    "tags",
+    "dict",
     "range",
     "namespace",
 ];
@@ -58,6 +61,8 @@ impl Texts {
         environment.add_function("random", |digits: usize| random_hex(digits));
         // None for what is no base64, or no text.
         environment.add_function("decoded", |text: &str| String::from_utf8(STANDARD.decode(text).ok()?).ok());
+        // None when a tag cannot be read.
+        environment.add_function("tags", |text: &str, name: &str| Value::from_serialize(tags(text, name)));
         Self { environment }
     }
 

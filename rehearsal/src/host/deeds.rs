@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::network::MACHINE_V4;
 
 /// Between two looks at a machine that is waited for.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same once its kernel answers: a firewall with a limit, as Echora's image has one, keeps out whoever knocks more
+/// often than six times in thirty seconds.
+const KNOCK: Duration = Duration::from_secs(7);
 const SSH: u16 = 22;
 
 impl Shared {
@@ -70,6 +74,7 @@ impl Shared {
             entry: &site.entry,
             setting: &setting,
             backing: &backing,
+            script: order.script.as_ref(),
             cpus: site.cpus,
             memory: site.memory,
             accelerator: site.accelerator,
@@ -88,7 +93,7 @@ impl Shared {
     async fn come_up(&self, id: &str) -> Result<Done> {
         let door = SocketAddr::from((MACHINE_V4, SSH));
         let end = Instant::now() + self.site.patience;
-        while self.site.network.handle().connect(door).await.is_err() {
+        while let Err(error) = self.site.network.handle().connect(door).await {
             let late = Instant::now() > end;
             let looked_at = self.with(id, |machine| {
                 machine.check()?;
@@ -104,7 +109,9 @@ impl Shared {
                 // It was deleted meanwhile: nobody waits for it any more.
                 break;
             }
-            tokio::time::sleep(LOOK).await;
+            let answers = error.downcast_ref::<std::io::Error>();
+            let answers = answers.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+            tokio::time::sleep(if answers { KNOCK } else { LOOK }).await;
         }
         Ok(Site::promise())
     }

@@ -9,12 +9,12 @@ use provider_profiles::{Datasource, KeyDelivery};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::Spec;
-use crate::base::PARTITION_OFFSET;
+use super::laid::Laid;
+use super::{Spec, script};
 use crate::process::run;
 
 const ROOT: &str = "root.qcow2";
-const DEADLINE: Duration = Duration::from_secs(300);
+pub(super) const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Files that the machine starts with.
 #[derive(Debug)]
@@ -26,10 +26,16 @@ pub(super) struct Disks {
 pub(super) async fn prepare(folder: &Path, spec: &Spec<'_>) -> Result<Disks> {
     let boot = &spec.entry.profile.boot;
     let root = folder.join(ROOT);
-    let backing = match boot.ssh_keys {
-        KeyDelivery::Datasource => spec.backing.to_owned(),
-        KeyDelivery::Disk => with_keys(folder, spec.backing, &spec.setting.ssh_keys).await?,
-    };
+    let mut laid = Laid::default();
+    if boot.ssh_keys == KeyDelivery::Disk {
+        laid.folder("/root/.ssh", 0o700);
+        laid.file("/root/.ssh/authorized_keys", 0o600, spec.setting.ssh_keys.join("\n") + "\n");
+    }
+    if let Some(script) = spec.script {
+        script::lay(&mut laid, script)?;
+    }
+    let backing =
+        if laid.is_empty() { spec.backing.to_owned() } else { laid.onto(folder, spec.backing).await? };
     overlay(&backing, &root).await?;
     let config_drive = match &boot.datasource {
         Datasource::Http => None,
@@ -63,28 +69,6 @@ async fn info(image: &Path) -> Result<Value> {
     command.args(["info", "--output=json"]).arg(image);
     let text = run(&mut command, "qemu-img info", DEADLINE).await?;
     serde_json::from_str(&text).context("qemu-img tells no JSON")
-}
-
-/// A copy of `backing` with root's keys in it, as a provider that deploys the disk itself hands them over.
-async fn with_keys(folder: &Path, backing: &Path, keys: &[String]) -> Result<PathBuf> {
-    let copy = folder.join("deployed.raw");
-    let mut command = Command::new("qemu-img");
-    command.args(["convert", "-O", "raw"]).arg(backing).arg(&copy);
-    run(&mut command, "qemu-img convert", DEADLINE).await?;
-    let authorized = folder.join("authorized_keys");
-    fs::write(&authorized, keys.join("\n") + "\n").context("cannot write the keys")?;
-    // Files that debugfs writes belong to root with mode 0644 and folders have 0755.
-    let script = format!(
-        "mkdir /root/.ssh\nrm /root/.ssh/authorized_keys\nwrite {} /root/.ssh/authorized_keys\n\
-         set_inode_field /root/.ssh mode 040700\nset_inode_field /root/.ssh/authorized_keys mode 0100600\n",
-        authorized.display()
-    );
-    let commands = folder.join("debugfs");
-    fs::write(&commands, script).context("cannot write debugfs commands")?;
-    let mut command = Command::new("debugfs");
-    command.arg("-w").arg("-f").arg(&commands).arg(format!("{}?offset={PARTITION_OFFSET}", copy.display()));
-    run(&mut command, "debugfs", DEADLINE).await?;
-    Ok(copy)
 }
 
 /// The second disk of providers whose metadata comes on one.

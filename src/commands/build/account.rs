@@ -12,7 +12,7 @@ use provider_profiles::Entry;
 use serde_json::{Value, json};
 
 use super::packer::PackerRun;
-use super::{Build, key, payload};
+use super::{Build, key, payload, resume};
 use crate::account::{
     Account, Begun, BuildId, Claims, Held, Journal, Left, Sweep, Swept, keep, leftovers, orphans,
 };
@@ -60,7 +60,9 @@ pub(super) async fn run(
     let Found { packer, account, images } = interrupt.ends(checks).await?;
     step.done("");
     let began = crate::time::now();
-    let folder = build.folder(project, &began)?;
+    // A build is taken up again from wherever the user is by then.
+    let folder =
+        std::path::absolute(build.folder(project, &began)?).context("the folder has no whole path")?;
     let log = folder.join("build.log");
     ui.log_to(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?);
     let this = AccountBuild { build, entry, project, interrupt, packer, images, began, folder, log, ui };
@@ -87,22 +89,42 @@ pub(super) async fn run(
         () = interrupt.number(2) => return Err(this.left_at_once(&account, &journal.begun).await),
     };
     journal.end()?;
-    if let Some(newest) = build.keep_last {
-        let kept = keep::newest(project, &account, newest);
-        for held in interrupt.ends(kept).await.context("the build is done; old snapshots are still there")? {
-            this.ui.say(&format!("deleted {held}"));
-        }
-    }
+    keep_newest(build, project, &account, &this.ui, interrupt).await?;
     Ok((record, this.folder, this.ui))
+}
+
+/// Deletes old snapshots where the user wants that.
+pub(super) async fn keep_newest(
+    build: &Build,
+    project: &Project,
+    account: &Account,
+    ui: &Ui,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let Some(newest) = build.keep_last else { return Ok(()) };
+    let kept = keep::newest(project, account, newest);
+    for held in interrupt.ends(kept).await.context("the build is done; old snapshots are still there")? {
+        ui.say(&format!("deleted {held}"));
+    }
+    Ok(())
 }
 
 impl AccountBuild<'_> {
     /// Builds, and whatever came of it, removes all but the snapshot.
     async fn make_and_sweep(&self, account: &Account, journal: &mut Journal) -> Result<Record> {
         let id = journal.begun.build.clone();
-        let made = self.make(&id, Some((account, journal))).await;
+        let made = self.make(&id, Some((account, &mut *journal))).await;
+        let begun = &journal.begun;
+        if let Err(error) = &made
+            && !self.interrupt.came()
+            && let Some(draft) = resume::under_way(account, begun).await
+        {
+            self.ui.say(&format!("error: {error:#}\nits snapshot was ordered before that: waiting for it"));
+            let finished = resume::finish(self.project, account, begun, draft, &self.ui, self.interrupt);
+            return Ok(finished.await??);
+        }
         let sweep = Sweep { twice: made.is_err(), claims: self.claims() };
-        match (made, sweep.run(account, |held| journal.begun.leaves(held)).await) {
+        match (made, sweep.run(account, |held| begun.leaves(held)).await) {
             (made, Ok(swept)) => {
                 for held in &swept.removed {
                     self.ui.log(&format!("removed {held}"));
@@ -150,7 +172,9 @@ impl AccountBuild<'_> {
         let base = self.build.base(self.entry)?;
         super::write_payload(&payload, self.build, self.project, base, &files, &self.images)?;
         let at = |name: &str| scratch.path().join(name);
-        let (variables, manifest, packages) = (at("variables.json"), at("manifest.json"), at("packages.txt"));
+        let (variables, manifest) = (at("variables.json"), at("manifest.json"));
+        let packages = resume::packages(&self.folder);
+        resume::keep(&self.record(id, String::new(), BTreeMap::new())?, &self.folder)?;
         let mut values = json!({"architecture": base.architecture.name(), "version": env!("CARGO_PKG_VERSION"), "snapshot": id, "payload": payload, "packages": packages, "manifest": manifest});
         if let (Some(account), Some(_)) = (account, &profile.packer.key) {
             let (key, file) = self.interrupt.ends(key::register(account, id, scratch.path())).await?;
@@ -181,6 +205,7 @@ impl AccountBuild<'_> {
             record.cost = self.interrupt.ends(self.cost(account, &base.plan)).await?;
         }
         record.write(&self.folder)?;
+        resume::forget(&self.folder);
         Ok(record)
     }
 

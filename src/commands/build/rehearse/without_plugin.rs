@@ -23,8 +23,15 @@ impl Task<'_> {
         let key = KeyPair::generate().await?;
         let setting = setting_for(entry, vec![key.public().to_owned()], String::new(), BTreeMap::new());
         let _metadata = Metadata::serve(&network, &entry.fixture, setting.clone()).await?;
-        let spec =
-            Spec { entry, setting: &setting, backing: &self.disk, cpus: CPUS, memory: MEMORY, accelerator };
+        let spec = Spec {
+            entry,
+            setting: &setting,
+            backing: &self.disk,
+            script: None,
+            cpus: CPUS,
+            memory: MEMORY,
+            accelerator,
+        };
         let mut machine = Machine::start(&network, &spec).await?;
         key.wait_for_ssh(&network, Duration::from_secs(self.work.build.ssh_timeout))
             .await

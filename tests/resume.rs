@@ -1,0 +1,111 @@
+//! A build whose snapshot was ordered is not lost with its builder: real Packer and the providers' real plugins against
+//! simulated APIs.
+
+mod support;
+
+use echora_rehearsal::api::Fault;
+use rustix::process::{Pid, Signal, kill_process};
+use support::account::{Bench, Machine, until};
+use support::rigs::each;
+
+/// Fast enough that all waiting is the plugin's own.
+const FAST: f64 = 1000.0;
+/// A snapshot takes as many times as long: there is time to die in.
+const LONG: f64 = 150.0;
+
+fn only_snapshot(bench: &Bench, said: &str) {
+    let ledger = bench.api().ledger();
+    assert_eq!(ledger.kinds_left(), ["snapshot"], "{}: {:#?}\n{said}", bench.id(), ledger.lines);
+    assert!(ledger.strays().is_empty(), "{}: {:#?}", bench.id(), ledger.strays());
+    let records = bench.records();
+    let [record] = &records[..] else { panic!("{}: {records:#?}\n{said}", bench.id()) };
+    let snapshot = ledger.left().next().unwrap();
+    assert_eq!(record["build"], snapshot.name.as_str(), "{said}");
+    let id = record["snapshot"]["account"]["id"].as_str().unwrap();
+    assert_eq!(id.rsplit(':').next(), Some(snapshot.id.as_str()), "{said}");
+    // What the machine told before it was turned off.
+    assert_eq!(record["packages"], serde_json::json!({"linux": "6"}));
+    assert_eq!(record["images"].as_object().unwrap().len(), 3);
+    assert!(record["versions"]["packer"].as_str().is_some_and(|version| !version.is_empty()));
+}
+
+/// Starts a build and kills the tool while the snapshot is under way.
+async fn killed(bench: &Bench) {
+    bench.api().fault(Fault::Longer { what: "snapshot".into(), factor: LONG }).unwrap();
+    let build = bench.build();
+    until("a snapshot", || bench.kinds_left().contains(&"snapshot".to_owned())).await;
+    let said = build.said();
+    build.job.kill().await.unwrap();
+    assert!(bench.kinds_left().contains(&"machine".to_owned()), "{said}");
+    assert!(bench.records().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_was_killed_after_it_ordered_its_snapshot_is_taken_up() {
+    each(|rig| async move {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        killed(&bench).await;
+        let (status, said) = bench.run(&["build", bench.id(), "--resume"]).await;
+        assert_eq!(status, Some(0), "{said}");
+        only_snapshot(&bench, &said);
+        // Neither prune nor another try takes it for something of a dead build.
+        let (status, said) = bench.run(&["prune", "--older-than", "0s"]).await;
+        assert_eq!(status, Some(0), "{said}");
+        let (status, said) = bench.run(&["build", bench.id(), "--resume"]).await;
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("nothing to resume") && said.contains("hint: "), "{said}");
+        only_snapshot(&bench, &said);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_fails_is_told_and_nothing_is_left() {
+    each(|rig| async move {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        bench.api().fault(Fault::Fails { what: "snapshot".into() }).unwrap();
+        killed(&bench).await;
+        let (status, said) = bench.run(&["build", bench.id(), "--resume"]).await;
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains("did not make the snapshot") && said.contains("hint: "), "{said}");
+        let ledger = bench.api().ledger();
+        assert!(ledger.kinds_left().is_empty() && bench.records().is_empty(), "{:#?}\n{said}", ledger.lines);
+        assert!(ledger.hourly().abs() < f64::EPSILON, "{said}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_ordered_no_snapshot_is_not_taken_up() {
+    each(|rig| async move {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        bench.api().fault(Fault::Never { what: "boot".into() }).unwrap();
+        let build = bench.build();
+        until("a machine", || bench.kinds_left().contains(&"machine".to_owned())).await;
+        build.job.kill().await.unwrap();
+        let (status, said) = bench.run(&["build", bench.id(), "--resume"]).await;
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("nothing to resume") && said.contains("hint: "), "{said}");
+        let (status, said) = bench.run(&["prune"]).await;
+        assert_eq!((status, bench.kinds_left()), (Some(0), Vec::<String>::new()), "{said}");
+    })
+    .await;
+}
+
+/// As when the plugin's own wait runs out: the tool waits on by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_gives_up_while_the_snapshot_is_under_way_loses_nothing() {
+    each(|rig| async move {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        bench.api().fault(Fault::Longer { what: "snapshot".into(), factor: LONG }).unwrap();
+        let mut build = bench.build();
+        until("a snapshot", || bench.kinds_left().contains(&"snapshot".to_owned())).await;
+        for id in bench.plugins() {
+            let _ = kill_process(Pid::from_raw(id).unwrap(), Signal::KILL);
+        }
+        assert_eq!(build.status().await, Some(0), "{}", build.said());
+        assert!(build.said().contains("waiting for it"), "{}", build.said());
+        only_snapshot(&bench, &build.said());
+    })
+    .await;
+}
