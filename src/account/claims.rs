@@ -7,7 +7,7 @@ use super::{Begun, Held, Journal};
 use crate::project::Project;
 
 /// A builder names what it makes first within this many seconds, on a slow machine too.
-const WINDOW: i64 = 120;
+const WINDOW: i64 = 60;
 
 /// Builds that may have left such things.
 #[derive(Debug, Clone, Default)]
@@ -106,10 +106,10 @@ mod tests {
     fn with_two_that_it_may_be_nothing_is_given() {
         let none = vec!["-".to_owned(); 2];
         assert_eq!(settled(&[begun(FIRST, Some(1000))], &[Some(1003), Some(1004)]), (none, 2));
-        let both = [begun(FIRST, Some(1000)), begun(SECOND, Some(1060))];
-        assert_eq!(settled(&both, &[Some(1070)]), (vec!["-".into()], 1));
+        let both = [begun(FIRST, Some(1000)), begun(SECOND, Some(1030))];
+        assert_eq!(settled(&both, &[Some(1040)]), (vec!["-".into()], 1));
         // The first's is its own, the second's could be the first's as well.
         assert_eq!(settled(&both, &[Some(1003)]), (vec![FIRST.into()], 0));
-        assert_eq!(settled(&both, &[Some(1003), Some(1070)]), (vec!["-".into(), "-".into()], 2));
+        assert_eq!(settled(&both, &[Some(1003), Some(1040)]), (vec!["-".into(), "-".into()], 2));
     }
 }
