@@ -33,8 +33,8 @@ image: ## build an image here, boot it as a buyer would and log in (PROVIDER=id;
 test: lint build ## run all tests, the whole way on virtual machines included
 	$(CARGO_TEST)
 
-soak: build ## run what takes longest: power cuts, every provider's machine under its own cloud-init
-	$(CARGO_TEST) --test vm_image --test vm_datasources -- --ignored
+soak: build ## run what takes longest: power cuts, every provider's machine under its own cloud-init and as its API orders it
+	$(CARGO_TEST) --test vm_image --test vm_datasources --test vm_ordered -- --ignored
 
 check: lint guest stand-in ## run the tests that need no virtual machine
 	$(CARGO_TEST) --lib --bins $(FAST_TESTS:%=--test %)

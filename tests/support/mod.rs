@@ -5,6 +5,7 @@
 pub(crate) mod account;
 pub(crate) mod cell;
 pub(crate) mod depth;
+pub(crate) mod retarget;
 pub(crate) mod snapshot;
 
 use std::path::{Path, PathBuf};
