@@ -33,8 +33,8 @@ image: ## build an image here, boot it as a buyer would and log in (PROVIDER=id;
 test: lint guest stand-in ## run all tests, the whole way on virtual machines included
 	$(CARGO_TEST)
 
-soak: guest stand-in ## run what takes longest: power cuts, a flood on the smallest machine, every provider's machine under its own cloud-init and by its own plugin
-	$(CARGO_TEST) --test vm_image --test vm_small --test vm_datasources --test vm_api_depth -- --ignored
+soak: guest stand-in ## run what takes longest: power cuts, a flood on the smallest machine, every provider's machine under its own cloud-init, as its API orders it and by its own plugin
+	$(CARGO_TEST) --test vm_image --test vm_small --test vm_datasources --test vm_ordered --test vm_api_depth -- --ignored
 
 check: lint guest stand-in ## run the tests that need no virtual machine
 	$(CARGO_TEST) --lib --bins $(FAST_TESTS:%=--test %)
