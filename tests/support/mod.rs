@@ -5,8 +5,6 @@
 pub(crate) mod account;
 pub(crate) mod cell;
 pub(crate) mod depth;
-#[path = "../../rehearsal/tests/plugins/machine.rs"]
-pub(crate) mod machine;
 pub(crate) mod rigs;
 pub(crate) mod snapshot;
 
