@@ -76,9 +76,6 @@ pub struct Conduct {
     /// Kinds of what it leaves when a build ends before its machine has booted.
     #[serde(default)]
     pub leaves: Vec<String>,
-    /// Whether it powers the machine down over SSH: then only a build with a machine comes to its end.
-    #[serde(default)]
-    pub needs_ssh: bool,
 }
 
 /// What becomes of a field that the provider does not know. Both are noted in the ledger.

@@ -19,7 +19,6 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use super::machine;
 use super::rigs::{Played, Rig};
 use super::root;
 
@@ -30,8 +29,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
 
 /// An account with a checkout to build from.
 pub(crate) struct Bench {
-    // Fields drop in this order: what runs in the account's network ends before that goes.
-    ssh: Option<Job>,
     _registry: JoinSet<()>,
     played: Played,
     rig: Rig,
@@ -55,12 +52,8 @@ impl Rig {
         let registry = listener.local_addr().unwrap().to_string();
         let mut serving = JoinSet::new();
         serving.spawn(serve_registry(listener));
-        let ssh = match played.network() {
-            Some(network) if self.simulator.plugin.needs_ssh => Some(machine::start(network).await),
-            _ => None,
-        };
         let folder = tempfile::tempdir().unwrap();
-        let bench = Bench { ssh, _registry: serving, played, rig: self.clone(), folder };
+        let bench = Bench { _registry: serving, played, rig: self.clone(), folder };
         bench.lay_out(machine, &registry);
         bench
     }
@@ -129,10 +122,8 @@ impl Bench {
         let source = fs::read_to_string(self.at(&generated("source.pkr.hcl"))).unwrap();
         let head = format!("source \"{builder}\" \"echora\" {{\n");
         assert!(source.contains(&head));
-        if self.ssh.is_none() {
-            let silent = source.replace(&head, &format!("{head}  communicator = \"none\"\n"));
-            self.write(&generated("source.pkr.hcl"), &silent);
-        }
+        let silent = source.replace(&head, &format!("{head}  communicator = \"none\"\n"));
+        self.write(&generated("source.pkr.hcl"), &silent);
         let does = match machine {
             Machine::Works => "echo linux 6 >${var.packages}",
             Machine::Fails => "echo it fails >&2; exit 7",

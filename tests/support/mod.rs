@@ -7,8 +7,6 @@ pub(crate) mod buyer;
 pub(crate) mod cell;
 pub(crate) mod depth;
 pub(crate) mod flood;
-#[path = "../../rehearsal/tests/plugins/machine.rs"]
-pub(crate) mod machine;
 pub(crate) mod retarget;
 pub(crate) mod rigs;
 pub(crate) mod snapshot;

@@ -119,17 +119,24 @@ impl Shared {
     async fn shut_down(&self, id: &str) -> Result<Done> {
         let pressed = self.with(id, |machine| Ok(machine.press_power_button()))?;
         pressed.context("there is no such machine")?.await?;
+        self.go_off(id).await?;
+        Ok(Done::default())
+    }
+
+    /// Waits until the machine is off; one that was deleted meanwhile is.
+    async fn go_off(&self, id: &str) -> Result<()> {
         let end = Instant::now() + POWER_DOWN;
-        // A machine that was deleted meanwhile is off, too.
         while let Some(false) = self.with(id, Machine::is_off)? {
             ensure!(Instant::now() < end, "the machine did not power down in {} s", POWER_DOWN.as_secs());
             tokio::time::sleep(LOOK).await;
         }
-        Ok(Done::default())
+        Ok(())
     }
 
     async fn snapshot(&self, machine: &str, snapshot: &str) -> Result<Done> {
         let file = self.site.snapshots.join(format!("snapshot-{snapshot}.qcow2"));
+        // It may have been told over SSH to go off, with nobody there who waited for that.
+        self.go_off(machine).await.context("a snapshot needs the machine to be off")?;
         let keep = self.with(machine, |machine| Ok(machine.snapshot(&file)))?;
         let keep = keep.context("there is no such machine")?;
         {

@@ -1,7 +1,5 @@
 //! A build by real Packer with a provider's real plugin.
 
-mod machine;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -49,8 +47,7 @@ pub(crate) struct Rig {
 /// A played API: on loopback, or under its own name in a network where the build runs too.
 pub(crate) enum Played {
     Near(Api),
-    /// With what stands for the machine there.
-    Named(Box<(Option<Job>, Reachable, Network)>),
+    Named(Box<(Reachable, Network)>),
 }
 
 /// A build that runs; dropping it ends it.
@@ -131,8 +128,7 @@ impl Rig {
         if simulator.host.is_some() {
             let network = Network::create(&[]).await.unwrap();
             let served = Reachable::serve(&network, simulator, &options, Arc::new(Nothing)).await.unwrap();
-            let ssh = if self.conduct().needs_ssh { Some(machine::start(&network).await) } else { None };
-            return Played::Named(Box::new((ssh, served, network)));
+            return Played::Named(Box::new((served, network)));
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -159,8 +155,7 @@ impl Rig {
         let head = format!("source \"{}\" \"echora\" {{\n", self.builder);
         assert!(source.contains(&head));
         let silent = source.replace(&head, &format!("{head}  communicator = \"none\"\n"));
-        let used = if self.conduct().needs_ssh { source } else { silent };
-        fs::write(folder.join("source.pkr.hcl"), used).unwrap();
+        fs::write(folder.join("source.pkr.hcl"), silent).unwrap();
         let build = BUILD.replace("SOURCE", &format!("source.{}.echora", self.builder));
         fs::write(folder.join("build.pkr.hcl"), build).unwrap();
     }
@@ -170,7 +165,7 @@ impl Played {
     pub(crate) fn api(&self) -> &Api {
         match self {
             Self::Near(api) => api,
-            Self::Named(named) => &named.1.api,
+            Self::Named(named) => &named.0.api,
         }
     }
 
@@ -178,11 +173,11 @@ impl Played {
     fn command(&self, program: &Path) -> Command {
         let mut command = match self {
             Self::Near(_) => Command::new(program),
-            Self::Named(named) => named.2.command(program),
+            Self::Named(named) => named.1.command(program),
         };
         match self {
             Self::Near(api) => command.envs(api.environment().unwrap()).env("NO_PROXY", "127.0.0.1"),
-            Self::Named(named) => command.envs(named.1.environment.clone()),
+            Self::Named(named) => command.envs(named.0.environment.clone()),
         };
         command
     }

@@ -59,14 +59,14 @@ impl Task<'_> {
         for asked in &ledger.asked {
             ui.log(&format!("api: {} {} {}", asked.method, asked.path, asked.status));
         }
+        for stray in ledger.strays() {
+            ui.say(&format!("noted by the played API: {stray}"));
+        }
         let parts = built.inspect_err(|_| {
             for line in left(&ledger).iter().filter(|_| packer_ended) {
                 ui.say(&format!("the plugin left in the played account: {line}"));
             }
         })?;
-        for stray in ledger.strays() {
-            ui.say(&format!("noted by the played API: {stray}"));
-        }
         step.done(&format!("{}; {}", seconds(&parts), mirror.summary()));
 
         let step = ui.step("snapshot", "checking what is left in the account");
