@@ -271,6 +271,10 @@ impl Run {
         }
     }
 
+    pub(crate) fn ended(&mut self) -> bool {
+        self.job.try_status().unwrap().is_some()
+    }
+
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.log.path()).unwrap()
     }
