@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use echora_rehearsal::metadata::{Metadata, setting_for};
-use echora_rehearsal::network::{GATEWAY_V4, METADATA, Network, sweep};
+use echora_rehearsal::network::{GATEWAY_V4, MACHINE_V4, METADATA, Network, sweep};
 use provider_profiles::Catalog;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
@@ -70,7 +70,7 @@ async fn nothing_leads_out() {
 async fn only_the_mirrors_have_names() {
     let _alone = ALONE.lock().await;
     let network = Network::create(&["deb.debian.org"]).await.unwrap();
-    let (known, unknown) = (query("deb.debian.org"), query("example.org"));
+    let (known, unknown) = (query("deb.debian.org"), query("example.net"));
     let answers = network.inside(async move || Ok((resolve(&known).await, resolve(&unknown).await)));
     let (known, unknown) = answers.await.unwrap();
     assert_eq!(
@@ -79,6 +79,23 @@ async fn only_the_mirrors_have_names() {
         "the mirror's address"
     );
     assert_eq!((unknown[3] & 15, unknown[7]), (5, 0), "another name is refused, without an answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_of_its_zone_exists_once_it_is_recorded() {
+    let _alone = ALONE.lock().await;
+    let network = Network::create(&[]).await.unwrap();
+    let ask = async || {
+        let question = query("chat.example.org");
+        network.inside(async move || Ok(resolve(&question).await)).await.unwrap()
+    };
+    assert_eq!(ask().await[3] & 15, 3, "there is no such name yet");
+    network.record("chat.example.org", MACHINE_V4.into()).unwrap();
+    let end = Instant::now() + PATIENCE;
+    while !ask().await.ends_with(&MACHINE_V4.octets()) {
+        assert!(Instant::now() < end, "the record does not show");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -196,6 +196,10 @@ impl AccountBuild<'_> {
             deadline: PACKER,
         };
         let ran = run.run_until(ui, &step, self.interrupt.number(1)).await;
+        if ran.is_err() && self.interrupt.came() {
+            // A signal in the moment of its start ends Packer as well, before it can say that it was one.
+            return Err(interrupt::fault("what the build made has been removed").into());
+        }
         ran.with_context(|| format!("the build failed; its log is {}", self.log.display()))?;
         let snapshot = artifact(&fs::read_to_string(&manifest).context("Packer wrote no manifest")?)?;
         step.done(&snapshot);
