@@ -24,8 +24,7 @@ pub struct Plan {
 /// Looks at an account: what this checkout's dead builds left goes at once, what carries the mark of a build that it does
 /// not know goes from an age on, unless it is a snapshot.
 pub async fn plan(project: &Project, account: &Account, older_than: Duration) -> Result<Plan> {
-    let (mut dead, alive) = Journal::all(project)?;
-    dead.retain(|journal| journal.begun.provider == account.provider());
+    let (dead, alive) = dead_and_alive(project, account)?;
     let claims = Claims::of(project, account.provider());
     let (ours, unsure) = account.ours_by(&claims).await?;
     Ok(Plan { dead, older_than, alive, claims, ours, unsure })
@@ -97,9 +96,14 @@ pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Swept> 
 
 /// This checkout's dead builds in an account.
 pub fn dead(project: &Project, account: &Account) -> Result<Vec<Journal>> {
-    let (mut dead, _) = Journal::all(project)?;
+    Ok(dead_and_alive(project, account)?.0)
+}
+
+/// The same with the names of the builds that are alive, wherever they build.
+fn dead_and_alive(project: &Project, account: &Account) -> Result<(Vec<Journal>, Vec<super::BuildId>)> {
+    let (mut dead, alive) = Journal::all(project)?;
     dead.retain(|journal| journal.begun.provider == account.provider());
-    Ok(dead)
+    Ok((dead, alive))
 }
 
 fn forget(dead: Vec<Journal>) -> Result<()> {
