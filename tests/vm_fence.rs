@@ -4,7 +4,6 @@ mod support;
 
 use echora_rehearsal::crowd::{Crowd, Met};
 use support::cell::{BOOT, Rented};
-use support::snapshot::snapshot;
 
 const BOOTS: usize = 20;
 
@@ -14,10 +13,9 @@ const COUNT: &str = "iptables -t raw -nvxL OUTPUT | awk '$0 ~ /dpt:3000/ { print
 
 #[tokio::test]
 async fn no_stranger_is_heard_before_the_owner_has_an_account() {
-    let disk = snapshot().await;
     let mut tries = 0;
     for boot in 1..=BOOTS {
-        let mut rented = Rented::make(&disk).await;
+        let mut rented = Rented::make().await;
         let crowd = Crowd::start(&rented.network);
         rented.start().await;
         rented.cell.wait_for("echora: [2/9]", 0, BOOT).await.unwrap();

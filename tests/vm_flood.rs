@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use support::cell::Rented;
 use support::flood::{ATTACKERS, HEALTH, WELL, flood};
-use support::snapshot::snapshot;
 
 const MACHINE: u64 = 1 << 30;
 /// The most that the app may ever have resident, in KiB.
@@ -23,8 +22,7 @@ const HOLD: &str = "[Unit]\nConditionPathExists=/run/go\n";
 
 #[tokio::test]
 async fn a_flood_of_logins_ends_nothing_within_a_gigabyte() {
-    let disk = snapshot().await;
-    let mut rented = Rented::make(&disk).await;
+    let mut rented = Rented::make().await;
     rented.cell.put("etc/systemd/system/echora-firstboot.service.d/hold.conf", HOLD, 0o644).unwrap();
     rented.cell.limit_memory(MACHINE);
     rented.start().await;

@@ -6,7 +6,6 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use echora_firstboot::login;
@@ -15,11 +14,9 @@ use echora_rehearsal::crowd::Crowd;
 use echora_rehearsal::front_door::{FrontDoor, Login};
 use echora_rehearsal::network::{MACHINE_V4, MACHINE_V6};
 use echora_rehearsal::scan;
-use provider_profiles::Catalog;
-use serde_json::Value;
 use support::buyer;
-use support::snapshot::snapshot;
-use support::{default_provider, query_script, run, stderr, stdout};
+use support::query_script;
+use support::snapshot::{events, shared};
 use tokio::sync::Mutex;
 
 /// Two machines at once gain nothing on a small host.
@@ -45,13 +42,13 @@ done
 printf 'engine %s\n' "$(docker info --format '{{.ID}}')"
 "#;
 
-async fn boot(disk: &Path) -> Buyer {
-    buyer::boot(disk, 2, 2048).await
+async fn boot() -> Buyer {
+    buyer::boot(2, 2048).await
 }
 
 /// Strangers ask for an account from before the machine's first packet until its login is printed.
-async fn boot_among_strangers(disk: &Path) -> (Buyer, Login) {
-    let mut buyer = boot(disk).await;
+async fn boot_among_strangers() -> (Buyer, Login) {
+    let mut buyer = boot().await;
     let crowd = Crowd::start(&buyer.network);
     let login = buyer.login(0, |_| {}).await.unwrap();
     let met = crowd.stop().await.unwrap();
@@ -86,9 +83,8 @@ fn pairs(text: &str) -> BTreeMap<&str, &str> {
 #[tokio::test]
 async fn two_buyers_share_nothing_but_the_snapshot() {
     let _turn = ONE_AT_A_TIME.lock().await;
-    let disk = snapshot().await;
-    let (mut one, first) = boot_among_strangers(&disk).await;
-    let (two, second) = boot_among_strangers(&disk).await;
+    let (mut one, first) = boot_among_strangers().await;
+    let (two, second) = boot_among_strangers().await;
 
     assert_eq!(role(&one, &first).await.unwrap(), "owner");
     assert_eq!(role(&two, &second).await.unwrap(), "owner");
@@ -144,8 +140,7 @@ async fn check_inside(buyer: &Buyer, login: &Login) {
     assert!(!listening.contains(":5432"), "{listening}");
     let app: Vec<_> = listening.lines().filter(|line| line.ends_with(":3000")).collect();
     assert_eq!(app, ["127.0.0.1:3000"], "{listening}");
-    let boot = Catalog::embedded().unwrap().find(&default_provider()).unwrap().profile.boot.clone();
-    assert_eq!(section("cloud-id"), boot.cloud_id);
+    assert_eq!(section("cloud-id"), shared().await.entry.profile.boot.cloud_id);
     assert_eq!(
         section("images"),
         "echora/backend:installed\nechora/caddy:installed\nechora/postgres:installed"
@@ -184,23 +179,11 @@ async fn check_reboot(buyer: &mut Buyer, login: &Login) {
 #[tokio::test]
 async fn boot_prints_a_login_that_it_has_proved() {
     let _turn = ONE_AT_A_TIME.lock().await;
-    let record = snapshot().await.with_file_name("record.json");
-    let boot = move || {
-        run(&[
-            "boot",
-            record.to_str().unwrap(),
-            "--set",
-            "admin_username=eve",
-            "--set",
-            "registration=open",
-            "--json",
-        ])
-    };
-    let output = tokio::task::spawn_blocking(boot).await.unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    let events: Vec<Value> =
-        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let login = events.iter().find(|event| event["event"] == "login").expect("a login was printed");
+    let record = shared().await.file.to_str().unwrap();
+    let chosen = ["--set", "admin_username=eve", "--set", "registration=open"];
+    let arguments = [&["boot", record, "--json"], &chosen[..]].concat();
+    let told = tokio::task::spawn_blocking(move || events(&arguments)).await.unwrap();
+    let login = told.iter().find(|event| event["event"] == "login").expect("a login was printed");
     assert_eq!((login["username"].as_str(), login["role"].as_str()), (Some("eve"), Some("owner")));
     assert!(
         login["password"].as_str().is_some_and(|password| password.len() == 19),
@@ -216,8 +199,7 @@ const CUTS: [&str; 4] = ["echora: [2/9]", "echora: [5/9]", "echora: [6/9]", "BEG
 #[ignore = "eight minutes: make soak"]
 async fn power_cuts_in_first_boot_cost_nothing() {
     let _turn = ONE_AT_A_TIME.lock().await;
-    let disk = snapshot().await;
-    let mut buyer = boot(&disk).await;
+    let mut buyer = boot().await;
     let mut before = 0;
     let mut secrets = String::new();
     for cut in CUTS {

@@ -5,7 +5,6 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::cell::{BOOT, Rented};
-use support::snapshot::snapshot;
 
 const CELLS: u64 = 5;
 const KILLS: u64 = 6;
@@ -30,10 +29,9 @@ fn moment(number: u64) -> (String, Duration) {
 
 #[tokio::test]
 async fn however_often_it_is_killed_there_is_one_owner_and_the_login_works() {
-    let disk = snapshot().await;
     let mut kills = 0;
     for cell in 0..CELLS {
-        let mut rented = Rented::make(&disk).await;
+        let mut rented = Rented::make().await;
         rented.start().await;
         let (mut secrets, mut from, mut before_login) = (String::new(), 0, 0);
         for kill in 0..KILLS {

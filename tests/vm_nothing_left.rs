@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::depth::with_plugin;
+use support::depth::first_with_plugin;
 use support::{default_provider, program, stderr};
 
 /// A provider and a depth.
@@ -16,7 +16,7 @@ type Kind = (String, &'static str);
 
 /// A rehearsal of each depth.
 async fn kinds() -> [Kind; 2] {
-    [(default_provider(), "machine"), (with_plugin().await.swap_remove(0), "api")]
+    [(default_provider(), "machine"), (first_with_plugin().await, "api")]
 }
 
 /// A rehearsal on a disk that never boots, with its own folder for temporary files.

@@ -5,7 +5,6 @@ mod support;
 use echora_rehearsal::network::{GATEWAY_V4, MACHINE_V4};
 use serde_json::Value;
 use support::cell::{BOOT, Rented};
-use support::snapshot::snapshot;
 
 const DOMAIN: &str = "chat.example.org";
 /// All that a change of the domain may touch; sums, as `.env` is in it.
@@ -15,7 +14,7 @@ const SECRETS: &str = "sed -n 's/^[A-Z_]*SECRET=//p; s/^POSTGRES_PASSWORD=//p' /
 
 #[tokio::test]
 async fn the_doctor_finds_nothing_wrong_with_a_new_server_and_its_bundle_holds_no_secret() {
-    let mut rented = Rented::make(&snapshot().await).await;
+    let mut rented = Rented::make().await;
     rented.start().await;
     rented.login(0).await;
     rented.cell.settled(BOOT).await.unwrap();
@@ -51,7 +50,7 @@ async fn the_doctor_finds_nothing_wrong_with_a_new_server_and_its_bundle_holds_n
 
 #[tokio::test]
 async fn a_domain_that_does_not_lead_here_changes_nothing_and_one_that_is_forced_is_served() {
-    let mut rented = Rented::make(&snapshot().await).await;
+    let mut rented = Rented::make().await;
     rented.start().await;
     let login = rented.login(0).await;
     let before = rented.cell.inside(TOUCHED).await.unwrap();
@@ -95,7 +94,7 @@ const TRIES: &str = "systemctl show --value -p NRestarts echora-climb";
 
 #[tokio::test]
 async fn the_climbing_unit_takes_a_domain_once_it_leads_here_and_the_operator_takes_it_away() {
-    let mut rented = Rented::make(&snapshot().await).await;
+    let mut rented = Rented::make().await;
     let config = format!("domain = '{DOMAIN}'\nemail = 'admin@example.org'\n");
     rented.cell.put("etc/echora/config.toml", config, 0o600).unwrap();
     rented.cell.put("etc/systemd/system/echora-climb.service.d/soon.conf", SOON, 0o644).unwrap();

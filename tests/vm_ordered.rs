@@ -23,7 +23,7 @@ use provider_profiles::{Catalog, Entry, Simulator};
 use serde_json::{Value, json};
 use support::retarget::retarget;
 use support::root;
-use support::snapshot::snapshot;
+use support::snapshot::shared;
 use tokio::process::Command;
 
 const BUILD: Duration = Duration::from_secs(600);
@@ -95,13 +95,13 @@ impl Buyer {
     }
 
     /// Orders the machine, waits for its login, and looks at everything.
-    async fn rent(&self, disk: &Path) {
+    async fn rent(&self) {
         let id = &self.entry.profile.id;
         let folder = tempfile::tempdir().unwrap();
         let program = self.client(folder.path()).await;
         let cache = Cache::user().unwrap();
         let kept = base::debian(&cache).await.unwrap();
-        let disk = retarget(disk, &self.entry, folder.path()).await;
+        let disk = retarget(shared().await, &self.entry, folder.path()).await;
         let network = Arc::new(Network::create(&[]).await.unwrap());
         let host = Host::new(Site {
             entry: self.entry.clone(),
@@ -181,10 +181,9 @@ impl Buyer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_with_the_providers_script_has_what_the_form_says() {
-    let disk = snapshot().await;
     let mut rented = 0;
     for buyer in buyers().iter().filter(|buyer| buyer.script.is_some()) {
-        buyer.rent(&disk).await;
+        buyer.rent().await;
         rented += 1;
     }
     assert!(rented > 0, "no provider with a script has a described API");
@@ -193,8 +192,7 @@ async fn a_machine_with_the_providers_script_has_what_the_form_says() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "two minutes for each provider: make soak"]
 async fn every_providers_machine_learns_what_its_api_told_the_client() {
-    let disk = snapshot().await;
     for buyer in buyers().iter().filter(|buyer| buyer.script.is_none()) {
-        buyer.rent(&disk).await;
+        buyer.rent().await;
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use echora_rehearsal::network::{GATEWAY_V4, MACHINE_V4, MACHINE_V6, Network};
 use echora_rehearsal::scan;
 use support::cell::{BOOT, Rented};
-use support::snapshot::snapshot;
 
 /// A sample: below, in and above the range for voice, and what is often open.
 const UDP: [u16; 10] = [53, 68, 123, 161, 5353, 9999, 10000, 30000, 59999, 60000];
@@ -26,8 +25,7 @@ async fn nothing_else_answers(network: &Network, when: &str) {
 
 #[tokio::test]
 async fn only_ssh_the_site_and_voice_answer() {
-    let disk = snapshot().await;
-    let mut rented = Rented::make(&disk).await;
+    let mut rented = Rented::make().await;
     // All that is open before the stack has ever been started.
     rented
         .cell
@@ -174,8 +172,7 @@ async fn serve_ipv6_metadata(rented: &Rented) -> tokio::net::TcpListener {
 
 #[tokio::test]
 async fn docker_opens_nothing_and_nobody_but_root_asks_for_metadata() {
-    let disk = snapshot().await;
-    let mut rented = Rented::make(&disk).await;
+    let mut rented = Rented::make().await;
     let _metadata = serve_ipv6_metadata(&rented).await;
     rented.start().await;
     let login = rented.login(0).await;
@@ -219,8 +216,7 @@ async fn docker_opens_nothing_and_nobody_but_root_asks_for_metadata() {
 /// ACME for the web server, link previews for the app, names for both, and packages for the system.
 #[tokio::test]
 async fn what_the_product_needs_gets_out() {
-    let disk = snapshot().await;
-    let mut rented = Rented::make(&disk).await;
+    let mut rented = Rented::make().await;
     let (web, packages) =
         (SocketAddr::new(GATEWAY_V4.into(), 443), SocketAddr::new("2001:db8::1".parse().unwrap(), 80));
     let _listeners =

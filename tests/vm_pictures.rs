@@ -8,7 +8,6 @@ use std::time::Duration;
 use echora_rehearsal::process::run;
 use support::cell::{BOOT, Rented};
 use support::root;
-use support::snapshot::snapshot;
 
 /// A database that never comes up: the boot stays where visitors see the page.
 const STUCK: &str = "services:\n  postgres:\n    entrypoint: [sleep, '600']\n";
@@ -21,8 +20,7 @@ async fn a_browser_shows_the_step_and_then_the_site() {
         println!("SKIPPED: no picture is taken, chromium is not installed");
         return;
     }
-    let disk = snapshot().await;
-    let mut rented = Rented::make(&disk).await;
+    let mut rented = Rented::make().await;
     rented.cell.put("opt/echora/compose.override.yaml", STUCK, 0o644).unwrap();
     rented.start().await;
     rented.cell.wait_for("echora: [5/9]", 0, BOOT).await.unwrap();
@@ -31,7 +29,7 @@ async fn a_browser_shows_the_step_and_then_the_site() {
     assert!(text.contains("becomes the site by itself"), "{text}");
     drop(rented);
 
-    let mut rented = Rented::make(&disk).await;
+    let mut rented = Rented::make().await;
     rented.start().await;
     rented.login(0).await;
     let (text, _) = look(&rented, "site").await;

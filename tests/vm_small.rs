@@ -7,7 +7,6 @@ use std::time::Duration;
 use echora_rehearsal::front_door::FrontDoor;
 use support::buyer;
 use support::flood::{HEALTH, WELL, flood};
-use support::snapshot::snapshot;
 
 /// One emulated processor hashes a password in seconds, and there are hundreds.
 const REPLY: Duration = Duration::from_secs(900);
@@ -25,8 +24,7 @@ printf 'app %s\n' "$(awk '/^VmHWM/ {print $2}' "/proc/$(docker inspect -f '{{.St
 #[tokio::test]
 #[ignore = "minutes: make soak"]
 async fn a_machine_of_a_gigabyte_makes_swap_and_outlives_a_flood_of_logins() {
-    let disk = snapshot().await;
-    let mut buyer = buyer::boot(&disk, 1, 1024).await;
+    let mut buyer = buyer::boot(1, 1024).await;
     let login = buyer.login(0, |_| {}).await.unwrap();
     let answers = flood(&buyer.network, &login, REPLY).await.unwrap();
     assert!(answers.iter().all(|status| *status == 401 || *status >= 500), "{answers:?}");

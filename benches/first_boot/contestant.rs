@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use echora_rehearsal::cell::Cell;
 
+use crate::support::snapshot::Built;
+
 /// The unit waits for this file: the machine is at rest when the time begins.
 const HOLD: &str = "[Unit]\nConditionPathExists=/run/go\n";
 pub(crate) const INSTEAD: &str = "[Service]\nExecStart=\nExecStart=/usr/local/bin/contestant\n";
@@ -12,9 +14,9 @@ const UNIT: &str = "etc/systemd/system/echora-firstboot.service.d";
 
 /// What every contestant gets.
 pub(crate) struct Field {
-    /// The snapshot's disk.
-    pub(crate) disk: PathBuf,
-    /// A guest binary in place of the snapshot's own.
+    /// Whose disk they boot.
+    pub(crate) image: &'static Built,
+    /// A guest binary in place of the image's own.
     pub(crate) guest: Option<PathBuf>,
 }
 

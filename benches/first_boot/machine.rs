@@ -1,7 +1,6 @@
 //! From power-on to the login, on a virtual machine.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -9,13 +8,12 @@ use echora_rehearsal::cache::Cache;
 use echora_rehearsal::machine::{Accelerator, Machine, Spec};
 use echora_rehearsal::metadata::{Metadata, setting_for};
 use echora_rehearsal::network::Network;
-use provider_profiles::Catalog;
 use serde_json::json;
 
 use crate::contestant::{INSTEAD, prepare_bare};
 use crate::figure::Figure;
 use crate::round::GOAL;
-use crate::support::default_provider;
+use crate::support::snapshot::Built;
 
 /// Far more than a machine takes under emulation.
 const BOOT: Duration = Duration::from_secs(900);
@@ -31,7 +29,7 @@ const SCRIPT: &str = "#!/bin/sh\necho 'bare: begins' >/dev/ttyS0\ncd /opt/echora
 const UNDO: &str = "rm -rf /opt/echora/.env /var/lib/echora && install -d -m 0700 /var/lib/echora";
 
 /// Seconds from power-on to the unit's start and to the stack, on two machines in turns, `rounds` times.
-pub(crate) async fn all(disk: &Path, rounds: usize) -> Result<Vec<Figure>> {
+pub(crate) async fn all(image: &Built, rounds: usize) -> Result<Vec<Figure>> {
     let prepare = prepare_bare(MEMORY.into());
     let bare = format!(
         "{prepare}\ninstall -d /etc/systemd/system/echora-firstboot.service.d\n\
@@ -46,7 +44,7 @@ pub(crate) async fn all(disk: &Path, rounds: usize) -> Result<Vec<Figure>> {
         for place in 0..contestants.len() {
             let turn = (round + place) % contestants.len();
             let (early, texts) = &contestants[turn];
-            let (begins, ends) = boot(disk, early, *texts).await?;
+            let (begins, ends) = boot(image, early, *texts).await?;
             whole[turn].push(ends);
             own[turn].push(ends - begins);
         }
@@ -65,9 +63,9 @@ pub(crate) async fn all(disk: &Path, rounds: usize) -> Result<Vec<Figure>> {
 }
 
 /// Seconds from power-on until the console shows each of the two texts; `early` is run by cloud-init at its beginning.
-async fn boot(disk: &Path, early: &str, texts: [&str; 2]) -> Result<(f64, f64)> {
+async fn boot(image: &Built, early: &str, texts: [&str; 2]) -> Result<(f64, f64)> {
     for _ in 0..TRIES {
-        let took = try_boot(disk, early, texts).await?;
+        let took = try_boot(image, early, texts).await?;
         eprintln!("VM: {:6.1} s to {:?}, {:6.1} s to {:?}", took.0, texts[0], took.1, texts[1]);
         if !took.2 {
             return Ok((took.0, took.1));
@@ -77,9 +75,11 @@ async fn boot(disk: &Path, early: &str, texts: [&str; 2]) -> Result<(f64, f64)> 
 }
 
 /// As [`boot`]; and whether the machine had to be powered on again meanwhile.
-async fn try_boot(disk: &Path, early: &str, texts: [&str; 2]) -> Result<(f64, f64, bool)> {
-    let catalog = Catalog::embedded()?;
-    let entry = catalog.find(&default_provider())?;
+async fn try_boot(
+    Built { entry, disk, .. }: &Built,
+    early: &str,
+    texts: [&str; 2],
+) -> Result<(f64, f64, bool)> {
     let network = Network::create(&[]).await?;
     let command = json!({"bootcmd": [["sh", "-c", early, "early", INSTEAD, SCRIPT]]});
     let setting = setting_for(entry, Vec::new(), format!("#cloud-config\n{command}\n"), BTreeMap::new());

@@ -10,7 +10,7 @@ mod support;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 
 /// Prints a table and writes `target/bench.json`. A goal that was missed is named; only what cannot be measured fails.
@@ -24,9 +24,9 @@ struct Arguments {
     #[arg(long, value_name = "ROUNDS", default_value_t = 0)]
     vm: usize,
 
-    /// A snapshot's disk in place of one that is built, or found built, from this checkout
-    #[arg(long, value_name = "FILE")]
-    disk: Option<PathBuf>,
+    /// A rehearsal's folder in place of one that is made, or found made, from this checkout
+    #[arg(long, value_name = "DIR")]
+    image: Option<PathBuf>,
 
     /// A guest binary in place of the snapshot's own, to see what a change does without a new snapshot
     #[arg(long, value_name = "FILE")]
@@ -40,15 +40,15 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let disk = match &arguments.disk {
-        Some(disk) => disk.canonicalize().with_context(|| format!("cannot find {}", disk.display()))?,
-        None => support::snapshot::snapshot().await,
+    let image = match &arguments.image {
+        Some(folder) => Box::leak(Box::new(support::snapshot::read(folder))),
+        None => support::snapshot::shared().await,
     };
-    let field = contestant::Field { disk, guest: arguments.guest };
+    let field = contestant::Field { image, guest: arguments.guest };
     let mut figures = round::all(&field, arguments.rounds).await?;
     figures.extend(guest::all(&field).await?);
     if arguments.vm > 0 {
-        figures.extend(machine::all(&field.disk, arguments.vm).await?);
+        figures.extend(machine::all(image, arguments.vm).await?);
     }
     print!("\n{}", figure::table(&figures));
     figure::write(&figures, &support::root().join("target/bench.json"))

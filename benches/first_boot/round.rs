@@ -57,7 +57,7 @@ pub(crate) async fn all(field: &Field, rounds: usize) -> Result<Vec<Figure>> {
 
 /// A cell with a contestant in it, at rest: Docker is up and nothing of the stack has begun.
 pub(crate) async fn at_rest(field: &Field, contestant: &Contestant) -> Result<Rented> {
-    let mut rented = Rented::make(&field.disk).await;
+    let mut rented = Rented::of(field.image).await;
     contestant.install(&rented.cell, field.guest.as_deref())?;
     rented.start().await;
     rented.cell.settled(BOOT).await?;

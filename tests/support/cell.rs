@@ -1,16 +1,15 @@
 //! Cells of the shared snapshot, each with its provider around it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use echora_rehearsal::cell::Cell;
 use echora_rehearsal::front_door::{FrontDoor, Login};
 use echora_rehearsal::metadata::{Metadata, setting_for};
 use echora_rehearsal::network::Network;
-use provider_profiles::Catalog;
 
-use super::{default_provider, query_script};
+use super::query_script;
+use super::snapshot::{Built, shared};
 
 /// Far more than a first boot takes here.
 pub(crate) const BOOT: Duration = Duration::from_secs(180);
@@ -23,14 +22,17 @@ pub(crate) struct Rented {
 }
 
 impl Rented {
-    /// Made and not started yet.
-    pub(crate) async fn make(snapshot: &Path) -> Self {
-        let catalog = Catalog::embedded().unwrap();
-        let entry = catalog.find(&default_provider()).unwrap();
+    /// Made from the shared snapshot and not started yet.
+    pub(crate) async fn make() -> Self {
+        Self::of(shared().await).await
+    }
+
+    /// Made from any and not started yet.
+    pub(crate) async fn of(Built { entry, disk, .. }: &Built) -> Self {
         let network = Network::create(&[]).await.unwrap();
         let setting = setting_for(entry, Vec::new(), String::new(), BTreeMap::new());
         let metadata = Metadata::serve(&network, &entry.fixture, setting).await.unwrap();
-        let cell = Cell::make(snapshot, "i-1").await.unwrap();
+        let cell = Cell::make(disk, "i-1").await.unwrap();
         Self { cell, metadata, network }
     }
 

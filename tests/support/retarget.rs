@@ -7,33 +7,32 @@ use std::time::Duration;
 
 use echora_rehearsal::base::PARTITION_OFFSET;
 use echora_rehearsal::process::run;
-use provider_profiles::{Catalog, Entry};
+use provider_profiles::Entry;
 use tokio::process::Command;
 
-use super::{default_provider, root};
+use super::root;
+use super::snapshot::Built;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 const GRUB: &str = "/boot/grub/grub.cfg";
 const PLAN: &str = "/etc/echora/provider.toml";
 
 /// A disk in `folder` for `entry`'s machines.
-pub(crate) async fn retarget(snapshot: &Path, entry: &Entry, folder: &Path) -> PathBuf {
+pub(crate) async fn retarget(built: &Built, entry: &Entry, folder: &Path) -> PathBuf {
     let disk = folder.join("retargeted.raw");
     let mut convert = Command::new("qemu-img");
-    convert.args(["convert", "-O", "raw"]).arg(snapshot).arg(&disk);
+    convert.args(["convert", "-O", "raw"]).args([&built.disk, &disk]);
     run(&mut convert, "qemu-img convert", DEADLINE).await.unwrap();
 
     let menu = folder.join("grub.cfg");
     debugfs(&disk, folder, &format!("dump {GRUB} {}\n", menu.display())).await;
-    let catalog = Catalog::embedded().unwrap();
-    let built_for = catalog.find(&default_provider()).unwrap();
     let text = fs::read_to_string(&menu).unwrap();
     assert!(text.lines().any(is_kernel), "the menu starts no kernel");
     fs::write(
         &menu,
         with_arguments(
             &text,
-            &built_for.profile.cleanup.kernel_arguments,
+            &built.entry.profile.cleanup.kernel_arguments,
             &entry.profile.cleanup.kernel_arguments,
         ),
     )
