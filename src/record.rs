@@ -57,6 +57,14 @@ pub struct Cost {
     pub currency: String,
 }
 
+impl Cost {
+    /// The same for so many seconds.
+    #[must_use]
+    pub fn over(self, seconds: f64) -> Self {
+        Self { hours: seconds / 3600.0, ..self }
+    }
+}
+
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.4} {}", self.hourly * self.hours, self.currency)

@@ -17,6 +17,13 @@ pub fn now() -> String {
     utc().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// Seconds from a time that [`now`] told until now; none when it is no time.
+#[must_use]
+pub fn seconds_since(then: &str) -> Option<f64> {
+    let then = DateTime::parse_from_rfc3339(then).ok()?;
+    Some((utc() - then.to_utc()).as_seconds_f64())
+}
+
 /// A length of time as people write it: a whole number with `s`, `m`, `h` or `d`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
@@ -30,6 +37,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_counted_from_a_time_that_was_told() {
+        assert!(seconds_since(&now()).unwrap() < 60.0);
+        assert!(seconds_since("2026-01-01T00:00:00Z").unwrap() > 1e6);
+        assert_eq!(seconds_since("yesterday"), None);
+    }
 
     #[test]
     fn lengths_of_time_have_a_unit() {

@@ -56,6 +56,26 @@ fn a_fifth_provider_is_two_files() {
 }
 
 #[test]
+fn what_is_described_twice_is_found_and_the_part_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let id = default_provider();
+    let whole = root().join(format!("provider-profiles/simulators/{id}.toml"));
+    fs::copy(whole, folder.path().join(format!("{id}.toml"))).unwrap();
+    assert!(Catalog::simulators_in(folder.path()).unwrap().contains_key(&id));
+    let part = folder.path().join(&id);
+    fs::create_dir(&part).unwrap();
+    for (text, told) in [
+        ("[kinds.key]\nid = 'number'\nfields = '{}'\n", "the kind key is described twice"),
+        ("[errors]\nbroken = { status = 500, message = '' }\n", "the error broken is described twice"),
+        ("[rate]\nrequests = 1\n", "unknown field"),
+    ] {
+        fs::write(part.join("more.toml"), text).unwrap();
+        let error = format!("{:#}", Catalog::simulators_in(folder.path()).unwrap_err());
+        assert!(error.contains(&format!("{id}/more.toml")) && error.contains(told), "{error}");
+    }
+}
+
+#[test]
 fn a_profile_without_a_fixture_names_the_path_to_create() {
     let profiles = tempfile::tempdir().unwrap();
     with_a_new_provider(profiles.path(), false);

@@ -26,6 +26,11 @@ fn only_snapshot(bench: &Bench, said: &str) {
     // What the machine told before it was turned off.
     assert_eq!(record["packages"], serde_json::json!({"linux": "6"}));
     assert_eq!(record["images"].as_object().unwrap().len(), 3);
+    let cost = &record["cost"];
+    assert!(
+        cost["hourly"].as_f64().unwrap() > 0.0 && cost["hours"].as_f64().unwrap() > 0.0,
+        "{cost}\n{said}"
+    );
     assert!(record["versions"]["packer"].as_str().is_some_and(|version| !version.is_empty()));
 }
 

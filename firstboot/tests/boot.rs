@@ -141,6 +141,7 @@ fn wherever_it_is_cut_off_the_next_boot_ends_the_work() {
             assert_eq!(settings.get("registration_mode").map(String::as_str), Some("invite_only"), "{place}");
             number += 1;
         }
+        println!("cut off {when} each of {} calls", number - 1);
         assert!(number > 10, "first boot makes more calls than {number}");
     }
 }

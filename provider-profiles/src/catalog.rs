@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use include_dir::{Dir, include_dir};
 use serde::de::DeserializeOwned;
 
+use crate::simulator::Part;
 use crate::{Fixture, Profile, Simulator};
 
 static PROFILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/profiles");
@@ -70,16 +71,21 @@ impl Catalog {
     /// The API of one of this build's providers; none where it has no description yet.
     pub fn simulator(id: &str) -> Result<Option<Simulator>> {
         let texts = embedded_files(&SIMULATORS)?;
-        texts.get(id).map(|text| parse(&format!("simulators/{id}.toml"), text)).transpose()
+        let Some(text) = texts.get(id) else { return Ok(None) };
+        let parts = SIMULATORS.get_dir(id).map(embedded_files).transpose()?.unwrap_or_default();
+        described("simulators", id, text, &parts).map(Some)
     }
 
     /// The APIs that are described in `folder`, by provider: how a description is tried without a rebuild.
     pub fn simulators_in(folder: &Path) -> Result<BTreeMap<String, Simulator>> {
-        let texts = toml_files(folder)?;
-        let described = texts.iter().map(|(id, text)| {
-            Ok((id.clone(), parse::<Simulator>(&format!("{}/{id}.toml", folder.display()), text)?))
-        });
-        described.collect()
+        let place = folder.display().to_string();
+        let whole = |(id, text): (String, String)| {
+            let parts = folder.join(&id);
+            let parts = if parts.is_dir() { toml_files(&parts)? } else { BTreeMap::new() };
+            let simulator = described(&place, &id, &text, &parts)?;
+            Ok((id, simulator))
+        };
+        toml_files(folder)?.into_iter().map(whole).collect()
     }
 
     /// One provider by its id.
@@ -115,6 +121,16 @@ impl Catalog {
         }
         Ok(Self { entries })
     }
+}
+
+/// An API from the text of its file and those of its parts, which all lie below `place`.
+fn described(place: &str, id: &str, text: &str, parts: &BTreeMap<String, String>) -> Result<Simulator> {
+    let mut whole: Simulator = parse(&format!("{place}/{id}.toml"), text)?;
+    for (name, text) in parts {
+        let file = format!("{place}/{id}/{name}.toml");
+        whole.add(parse::<Part>(&file, text)?).with_context(|| file)?;
+    }
+    Ok(whole)
 }
 
 /// Parses a file; the error names file, line and key.

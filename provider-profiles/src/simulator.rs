@@ -1,4 +1,5 @@
-//! The schema of `simulators/<id>.toml`: a provider's API as data, played by the rehearsal.
+//! The schema of `simulators/<id>.toml`, and of its parts in `simulators/<id>/`: a provider's API as data, played by the
+//! rehearsal.
 //!
 //! Texts called *template* are minijinja templates, *expression* a bare minijinja expression. Both see the names
 //! that `provider-profiles/README.md` lists. Times are the provider's seconds; the rehearsal's clock may run faster.
@@ -10,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::profile::Doc;
 
 mod call;
+mod part;
 
 pub use call::{Bind, Call, Field, FieldType, Listing, Step};
+pub(crate) use part::Part;
 
 /// A provider's API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

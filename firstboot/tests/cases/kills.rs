@@ -13,7 +13,7 @@ use crate::support::checks::{
 use crate::support::machine::Machine;
 
 /// Of each kind of boot.
-const KILLS: usize = 50;
+const KILLS: usize = 100;
 /// In a row on one machine.
 const ROW: u64 = 4;
 

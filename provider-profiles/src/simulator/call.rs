@@ -15,6 +15,9 @@ pub struct Call {
     /// What a token must be good for, where tokens have scopes: `RESOURCE:read_only` or `RESOURCE:read_write`.
     #[serde(default)]
     pub scope: Option<String>,
+    /// The error for a token that is none.
+    #[serde(default = "unauthorized")]
+    pub stranger: String,
     /// What a name in the path stands for, where it is not the id of a resource of the kind with that name.
     #[serde(default)]
     pub bind: BTreeMap<String, Bind>,
@@ -185,6 +188,10 @@ pub struct Step {
 
 fn ok() -> u16 {
     200
+}
+
+fn unauthorized() -> String {
+    "unauthorized".into()
 }
 
 fn by_id() -> Vec<String> {

@@ -92,6 +92,7 @@ impl<'a> Checker<'a> {
         if let Some(scope) = &call.scope {
             ensure!(scope::is_one(scope), "{scope} is no scope");
         }
+        self.error(&call.stranger)?;
         let mut names = Names::new();
         for name in route::names(&call.path) {
             let own = vec![name.to_owned()];

@@ -99,12 +99,17 @@ impl Service {
         self.tokens.iter().find(|token| token.value == bearer)
     }
 
+    /// The call that is meant, as far as it can be told without its body.
+    fn call_before_body(&self, request: &Request) -> Option<&Call> {
+        match route::find(&self.simulator, &request.method, &request.path, &Map::new()) {
+            Route::Call(number, _) => Some(&self.simulator.calls[number]),
+            Route::NoneFor(_) | Route::Unknown => None,
+        }
+    }
+
     /// The headers of every reply.
     fn headers(&self, request: &Request, standing: Standing) -> Vec<(String, String)> {
-        let accepted = match route::find(&self.simulator, &request.method, &request.path, &Map::new()) {
-            Route::Call(number, _) => self.simulator.calls[number].scope.as_deref(),
-            Route::NoneFor(_) | Route::Unknown => None,
-        };
+        let accepted = self.call_before_body(request).and_then(|call| call.scope.as_deref());
         let scopes = self.token(request).map(|token| scope::told(&token.scopes)).unwrap_or_default();
         let about = context! { scopes, accepted => accepted.unwrap_or_default() };
         let of_rate = self.simulator.rate.headers.iter().map(|header| (header, standing.context()));
@@ -132,7 +137,10 @@ impl Service {
         if let Some(error) = &struck.error {
             return refused(error);
         }
-        let Some(token) = self.token(request) else { return refused("unauthorized") };
+        let Some(token) = self.token(request) else {
+            let call = self.call_before_body(request);
+            return refused(call.map_or("unauthorized", |call| &call.stranger));
+        };
         if standing.exceeded {
             return refused("too_many");
         }

@@ -174,7 +174,12 @@ impl AccountBuild<'_> {
         let at = |name: &str| scratch.path().join(name);
         let (variables, manifest) = (at("variables.json"), at("manifest.json"));
         let packages = resume::packages(&self.folder);
-        resume::keep(&self.record(id, String::new(), BTreeMap::new())?, &self.folder)?;
+        let price = match account {
+            Some(account) => self.interrupt.ends(self.price(account, &base.plan)).await?,
+            None => None,
+        };
+        let draft = self.record(id, String::new(), BTreeMap::new(), price.clone())?;
+        resume::keep(&draft, &self.folder)?;
         let mut values = json!({"architecture": base.architecture.name(), "version": env!("CARGO_PKG_VERSION"), "snapshot": id, "payload": payload, "packages": packages, "manifest": manifest});
         if let (Some(account), Some(_)) = (account, &profile.packer.key) {
             let (key, file) = self.interrupt.ends(key::register(account, id, scratch.path())).await?;
@@ -204,25 +209,31 @@ impl AccountBuild<'_> {
         let snapshot = artifact(&fs::read_to_string(&manifest).context("Packer wrote no manifest")?)?;
         step.done(&snapshot);
         let packages = super::read_packages(&packages)?;
-        let mut record = self.record(id, snapshot, packages)?;
-        if let Some(account) = account {
-            record.cost = self.interrupt.ends(self.cost(account, &base.plan)).await?;
-        }
+        let record = self.record(id, snapshot, packages, price.map(|price| price.over(self.built())))?;
         record.write(&self.folder)?;
         resume::forget(&self.folder);
         Ok(record)
     }
 
-    /// What the machine cost while the builder had it.
-    async fn cost(&self, account: &Account, plan: &str) -> Result<Option<Cost>> {
-        let seconds: f64 =
-            self.ui.times().iter().filter(|step| step.name == BUILDING).map(|step| step.seconds).sum();
-        // The image is there, and its price is not worth losing it.
+    /// The machine's price, for no time yet.
+    async fn price(&self, account: &Account, plan: &str) -> Result<Option<Cost>> {
+        // It is told in the record only and not worth losing a build.
         let price = account.price(plan).await.ok().flatten();
-        Ok(price.map(|(hourly, currency)| Cost { hourly, hours: seconds / 3600.0, currency }))
+        Ok(price.map(|(hourly, currency)| Cost { hourly, hours: 0.0, currency }))
     }
 
-    fn record(&self, id: &BuildId, snapshot: String, packages: BTreeMap<String, String>) -> Result<Record> {
+    /// How long the builder had the machine, in seconds.
+    fn built(&self) -> f64 {
+        self.ui.times().iter().filter(|step| step.name == BUILDING).map(|step| step.seconds).sum()
+    }
+
+    fn record(
+        &self,
+        id: &BuildId,
+        snapshot: String,
+        packages: BTreeMap<String, String>,
+        cost: Option<Cost>,
+    ) -> Result<Record> {
         let (profile, base) = (&self.entry.profile, self.build.base(self.entry)?);
         Ok(Record {
             provider: profile.id.clone(),
@@ -239,7 +250,7 @@ impl AccountBuild<'_> {
             },
             images: super::image_records(&self.images),
             snapshot: Snapshot::Account { id: snapshot },
-            cost: None,
+            cost,
             account: None,
             packages,
             steps: self.ui.times(),

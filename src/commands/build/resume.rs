@@ -117,6 +117,9 @@ pub(super) async fn finish(
     let mut record = draft;
     record.snapshot = Snapshot::Account { id };
     record.steps = ui.times();
+    // The machine was there from then on, also while nobody waited.
+    let since = crate::time::seconds_since(&record.began);
+    record.cost = record.cost.zip(since).map(|(price, seconds)| price.over(seconds));
     record.write(&begun.folder)?;
     sweep(account, begun, claims, ui, interrupt).await?;
     forget(&begun.folder);
