@@ -17,6 +17,8 @@ endif
 AS_ROOT := $(if $(SUDO),$(SUDO) env PATH=$(PATH):$(HOME)/.cargo/bin)
 RUNNER := $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(AS_ROOT)')
 CARGO_TEST := $(RUNNER) cargo test --locked --workspace
+# What was measured, and what was left out for which reason, is told by tests that pass, too.
+TOLD := --show-output
 CARGO_BENCH := $(RUNNER) cargo bench --locked
 # A Rust that was installed a moment ago is not yet on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -31,13 +33,13 @@ image: ## build an image here, boot it as a buyer would and log in (PROVIDER=id;
 	@sh tools/timed.sh image 'make --no-print-directory build' '$(AS_ROOT) $(CLI) build $(PROVIDER) --rehearse' '$(AS_ROOT) $(CLI) boot build/latest $(if $(KEEP),--keep)'
 
 test: lint guest stand-in ## run all tests, the whole way on virtual machines included
-	$(CARGO_TEST)
+	$(CARGO_TEST) -- $(TOLD)
 
 soak: guest stand-in ## run what takes longest: power cuts, a flood on the smallest machine, every provider's machine under its own cloud-init, as its API orders it and by its own plugin
-	$(CARGO_TEST) --test vm_image --test vm_small --test vm_datasources --test vm_ordered --test vm_api_depth -- --ignored
+	$(CARGO_TEST) --test vm_image --test vm_small --test vm_datasources --test vm_ordered --test vm_api_depth -- --ignored $(TOLD)
 
 check: lint guest stand-in ## run the tests that need no virtual machine
-	$(CARGO_TEST) --lib --bins $(FAST_TESTS:%=--test %)
+	$(CARGO_TEST) --lib --bins $(FAST_TESTS:%=--test %) -- $(TOLD)
 
 lint: setup ## check formatting, lints, shell scripts and generated files
 	cargo fmt --all --check
