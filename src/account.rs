@@ -25,7 +25,7 @@ use client::Client;
 pub use check::Wanted;
 pub use claims::Claims;
 pub use client::Refused;
-pub use id::BuildId;
+pub use id::{BuildId, LONGEST};
 pub use journal::{Begun, Journal};
 pub use resume::Progress;
 pub use sweep::{Left, Sweep, Swept};

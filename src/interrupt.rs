@@ -1,4 +1,5 @@
-//! Requests to end: the first lets a command clean up, the second ends it.
+//! Requests to end: the first lets a command clean up, the second ends it. A terminal that goes away asks once, however
+//! often the shell and the kernel tell it.
 
 use std::future::Future;
 
@@ -21,12 +22,12 @@ impl Interrupt {
         if let [Ok(mut int), Ok(mut term), Ok(mut hup)] = signals {
             tokio::spawn(async move {
                 loop {
-                    tokio::select! {
-                        _ = int.recv() => {},
-                        _ = term.recv() => {},
-                        _ = hup.recv() => {},
-                    }
-                    count.send_modify(|count| *count += 1);
+                    let by_somebody = tokio::select! {
+                        _ = int.recv() => true,
+                        _ = term.recv() => true,
+                        _ = hup.recv() => false,
+                    };
+                    count.send_modify(|count| *count += u32::from(by_somebody || *count == 0));
                 }
             });
         }

@@ -41,7 +41,33 @@ impl Listings {
     /// Whether a provider's listing uses a snapshot.
     #[must_use]
     pub fn uses(&self, provider: &str, held: &Held) -> bool {
-        let named = |name: &String| *name == held.name || held.is(name);
+        // A name can be changed in the provider's console; the label with the build's name stays.
+        let build = held.build.as_ref().map(ToString::to_string);
+        let named = |name: &String| *name == held.name || build.as_ref() == Some(name) || held.is(name);
         self.0.get(provider).is_some_and(|listing| listing.uses.iter().any(named))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{BuildId, Kind};
+
+    #[test]
+    fn a_snapshot_is_known_by_its_build_its_id_or_its_name() {
+        let build = "echora-20261124-103205-a1b2c3";
+        let held = Held {
+            kind: Kind::Snapshot,
+            id: "44".into(),
+            name: "Echora 1.4".into(),
+            build: BuildId::read(build),
+            created: None,
+            own_time: None,
+        };
+        for (named, uses) in [(build, true), ("44", true), ("Echora 1.4", true), ("45", false)] {
+            let listings: Listings = toml::from_str(&format!("[here]\nuses = ['{named}']\n")).unwrap();
+            assert_eq!(listings.uses("here", &held), uses, "{named}");
+            assert!(!listings.uses("elsewhere", &held), "{named}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Command line of echora-images.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -20,7 +21,8 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let (text, exit) = explain(&error);
-            eprintln!("{text}");
+            // Whoever asked may have closed the terminal.
+            let _ = writeln!(std::io::stderr(), "{text}");
             ExitCode::from(exit as u8)
         }
     }

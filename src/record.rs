@@ -125,6 +125,17 @@ pub enum Snapshot {
     },
 }
 
+impl Snapshot {
+    /// What it is known by: the provider's id, or the file.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Disk { file, .. } => file,
+            Self::Account { id } => id,
+        }
+    }
+}
+
 /// A played account after a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {

@@ -164,6 +164,24 @@ async fn a_second_interrupt_says_what_is_left_and_the_next_build_removes_it() {
     .await;
 }
 
+/// The shell says so to its jobs, and the kernel says it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_hangs_up_lets_the_build_clean_up() {
+    each(|rig| async move {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        bench.api().fault(Fault::Longer { what: "snapshot".into(), factor: 150.0 }).unwrap();
+        let mut build = bench.build();
+        until("a machine", || bench.kinds_left().contains(&"machine".to_owned())).await;
+        let tool = Pid::from_raw(i32::try_from(build.job.id().unwrap()).unwrap()).unwrap();
+        kill_process(tool, Signal::HUP).unwrap();
+        until("the request to be seen", || build.said().contains("interrupted; ")).await;
+        kill_process(tool, Signal::HUP).unwrap();
+        assert_eq!(build.status().await, Some(130), "{}", build.said());
+        nothing_is_left(&bench, &build.said());
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_build_leaves_is_pruned_and_what_others_have_stays() {
     each(|rig| async move {

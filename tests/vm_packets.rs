@@ -8,6 +8,7 @@ use std::time::Duration;
 use echora_rehearsal::network::{GATEWAY_V4, MACHINE_V4, MACHINE_V6, Network};
 use echora_rehearsal::scan;
 use support::cell::{BOOT, Rented};
+use tokio::net::TcpListener;
 
 /// A sample: below, in and above the range for voice, and what is often open.
 const UDP: [u16; 10] = [53, 68, 123, 161, 5353, 9999, 10000, 30000, 59999, 60000];
@@ -102,7 +103,7 @@ async fn reaches(network: &Network, target: SocketAddr) -> bool {
 }
 
 /// A database that somebody publishes on all addresses, as is done every day.
-const STRAY: &str = "docker run --detach --restart=always --name stray -p 8080:5432 -e POSTGRES_PASSWORD=stray \
+const STRAY: &str = "docker run --detach --restart=always --name stray -p 8080:5432 -p 20000:53/udp -e POSTGRES_PASSWORD=stray \
                      echora/postgres:installed >/dev/null";
 const STRAY_IS_UP: &str = "until bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080' 2>/dev/null && docker exec stray pg_isready -q; do sleep 0.2; done";
 
@@ -138,10 +139,11 @@ const ASKERS: [(&str, &str, bool); 9] = [
     ("root of a container", "docker run --rm --entrypoint bash IMAGE -c 'ASK'", false),
     ("somebody in a container", "docker run --rm --user 1234 --entrypoint bash IMAGE -c 'ASK'", false),
 ];
-const PLACES: [&str; 2] = ["169.254.169.254", "fd00:ec2::254"];
+/// Where metadata services answer: over IPv4 all, over IPv6 each by its own rule.
+const PLACES: [&str; 4] = ["169.254.169.254", "fd00:ec2::254", "fd00:a9fe:a9fe::1", "fd00:c1::a9fe:a9fe"];
 
-async fn check_metadata(rented: &Rented, when: &str) {
-    for place in PLACES {
+async fn check_metadata(rented: &Rented, places: &[&str], when: &str) {
+    for place in places {
         for (who, how, may) in ASKERS {
             let ask = format!("exec 3<>/dev/tcp/{place}/80");
             let script = how.replace("ASK", &ask).replace("IMAGE", "echora/postgres:installed");
@@ -153,21 +155,17 @@ async fn check_metadata(rented: &Rented, when: &str) {
     }
 }
 
-/// A second metadata address, which one provider has for IPv6.
-async fn serve_ipv6_metadata(rented: &Rented) -> tokio::net::TcpListener {
-    let mut command = tokio::process::Command::new("ip");
-    command.args([
-        "-netns",
-        rented.network.namespace(),
-        "address",
-        "add",
-        "fd00:ec2::254/128",
-        "dev",
-        "cloud0",
-        "nodad",
-    ]);
-    assert!(command.status().await.unwrap().success());
-    rented.network.listen("[fd00:ec2::254]:80".parse().unwrap()).await.unwrap()
+/// Further metadata addresses, which providers have for IPv6.
+async fn serve_ipv6_metadata(rented: &Rented) -> Vec<TcpListener> {
+    let mut listeners = Vec::new();
+    for place in &PLACES[1..] {
+        let (address, namespace) = (format!("{place}/128"), rented.network.namespace());
+        let mut command = tokio::process::Command::new("ip");
+        command.args(["-netns", namespace, "address", "add", &address, "dev", "cloud0", "nodad"]);
+        assert!(command.status().await.unwrap().success());
+        listeners.push(rented.network.listen(format!("[{place}]:80").parse().unwrap()).await.unwrap());
+    }
+    listeners
 }
 
 #[tokio::test]
@@ -177,6 +175,9 @@ async fn docker_opens_nothing_and_nobody_but_root_asks_for_metadata() {
     rented.start().await;
     let login = rented.login(0).await;
     rented.cell.inside(STRAY).await.unwrap();
+    let listening = rented.cell.inside("ss -lunH").await.unwrap();
+    assert!(!listening.contains(":20000 "), "something answers for the container among voice: {listening}");
+    check_metadata(&rented, &PLACES, "after first boot").await;
 
     let rounds = [
         "true",
@@ -200,7 +201,7 @@ async fn docker_opens_nothing_and_nobody_but_root_asks_for_metadata() {
                 "after {round}: {side} is shut"
             );
         }
-        check_metadata(&rented, round).await;
+        check_metadata(&rented, &PLACES[..2], round).await;
     }
 
     // The way that the documentation names opens it, and nothing else did: without the rules it is open.

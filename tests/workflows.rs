@@ -162,7 +162,8 @@ fn a_build_gets_the_credential_as_the_provider_wants_it_and_the_accounts_setting
         let variables: serde_json::Map<_, _> =
             names.iter().map(|name| ((*name).to_owned(), format!("the {name}").into())).collect();
         let mut command = Command::new("sh");
-        command.arg(root().join(".github/build-image.sh")).current_dir(folder.path());
+        let script = root().join(".github/in-account.sh");
+        command.arg(&script).arg("build").current_dir(folder.path());
         command.env("PROVIDER", &entry.profile.id).env("ARCHITECTURE", "aarch64").env("SECRET", secret);
         command.env("TOKEN", &packer.token.environment).env("ACCOUNT", names.join(" "));
         let holds = serde_json::to_value(packer.token.holds).unwrap();
@@ -177,7 +178,19 @@ fn a_build_gets_the_credential_as_the_provider_wants_it_and_the_accounts_setting
             wanted.push_str("600\n");
         }
         wanted.push_str(&format!("{secret}\n"));
-        assert_eq!(fs::read_to_string(told).unwrap(), wanted);
+        assert_eq!(fs::read_to_string(&told).unwrap(), wanted);
         assert!(!(stdout(&output) + &stderr(&output)).contains("s3cr3t"));
+
+        let mut prune = Command::new("sh");
+        prune.arg(&script).arg("prune").current_dir(folder.path());
+        prune.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        for name in ["ARCHITECTURE", "IMAGES", "FRONTEND", "OUT"] {
+            prune.env_remove(name);
+        }
+        let output = prune.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let wanted = wanted.split_once('\n').unwrap().1;
+        let wanted = format!("prune --provider {}\n{wanted}", entry.profile.id);
+        assert_eq!(fs::read_to_string(told).unwrap(), wanted);
     }
 }

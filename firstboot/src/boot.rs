@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use provider_profiles::GuestPlan;
 
 use crate::caddy::{self, Gate};
@@ -40,6 +40,9 @@ const STEPS: usize = 9;
 const BACKEND_USER: u32 = 10001;
 /// How far the database has come.
 const BEGUN: &str = "begun\n";
+/// What is said when a server that was set up has lost its data.
+const LOST: &str = "this server was set up before, and its database is empty now: restore the data, or remove \
+                    /var/lib/echora/state.json and /var/lib/echora/database to begin anew";
 
 /// Sets the machine up, or finds that it is.
 pub fn boot(system: &System) -> Result<()> {
@@ -99,7 +102,12 @@ impl Boot<'_> {
         // The database takes the longest to come up, nobody can reach it, and all that it needs is its password.
         self.make_keys()?;
         self.prepare_database()?;
+        // One that runs has what it was started with, and Compose leaves it alone.
+        let ran = compose::caddy_runs(self.system)?;
         compose::start(self.system, &["caddy", "postgres"])?;
+        if ran {
+            compose::reload_started_caddy(self.system)?;
+        }
         swap::ensure(self.system, &self.console);
 
         self.begin("metadata", "asking the provider who this machine is");
@@ -117,6 +125,8 @@ impl Boot<'_> {
 
         self.begin("stack", "starting the database and the app");
         compose::wait_for_database(self.system)?;
+        // Whoever signs up first in an empty one owns it, and a copy's owner is not made anew.
+        ensure!(original.is_none() || !compose::database_is_empty(self.system)?, LOST);
         files::write(&self.system.database(), 0o600, DATABASE_MADE)?;
         compose::start(self.system, &["backend"])?;
         compose::wait_for_app(self.system)?;

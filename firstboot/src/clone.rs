@@ -21,7 +21,8 @@ pub(crate) fn identity(system: &System) -> Result<BTreeMap<String, String>> {
     for path in
         host_keys(system)?.into_iter().map(|name| format!("{SSH}/{name}.pub")).chain([MACHINE_ID.to_owned()])
     {
-        if let Some(text) = files::read(&system.path(&path))? {
+        // An empty one is what a power cut made of it.
+        if let Some(text) = files::read(&system.path(&path))?.filter(|text| !text.is_empty()) {
             identity.insert(path, format!("{:08x}", crc32fast::hash(text.as_bytes())));
         }
     }
@@ -45,6 +46,7 @@ pub(crate) fn renew_identity(
         }
         // It makes the kinds that are missing and leaves the others alone.
         run(Command::new("ssh-keygen").arg("-A").arg("-f").arg(&system.root), "ssh-keygen", DEADLINE)?;
+        sync_host_keys(system)?;
         run(Command::new("systemctl").args(["try-reload-or-restart", "ssh.service"]), "systemctl", DEADLINE)?;
         renewed.push("SSH host keys");
     }
@@ -55,6 +57,14 @@ pub(crate) fn renew_identity(
         renewed.push("machine id");
     }
     Ok(renewed)
+}
+
+/// It does not do so itself, and keys that are empty after a power cut let nobody in.
+fn sync_host_keys(system: &System) -> Result<()> {
+    let folder = system.path(SSH);
+    let keys = host_keys(system)?.into_iter().flat_map(|name| [format!("{name}.pub"), name]);
+    let mut paths = keys.map(|name| folder.join(name)).chain([folder.clone()]);
+    paths.try_for_each(|path| files::sync(&path)).context("cannot keep the SSH host keys")
 }
 
 fn host_keys(system: &System) -> Result<Vec<String>> {

@@ -38,10 +38,19 @@ const DATA: &str = "echora_pgdata";
 const SOCKET: &str = "echora_pgsocket";
 /// Variables without which compose.yaml is refused.
 const REQUIRED: [&str; 4] = ["POSTGRES_PASSWORD", "JWT_SECRET", "HMAC_SECRET", "ANNOUNCED_IP"];
+/// Counts what the app has made; the password is the container's own and stands in no argument.
+const TABLES: &str = "PGPASSWORD=\"$POSTGRES_PASSWORD\" exec psql --username=echora --dbname=echora --no-align \
+    --tuples-only --command=\"SELECT count(*) FROM pg_tables WHERE schemaname = 'public'\"";
 
 /// Starts services and waits for none of them.
 pub(crate) fn start(system: &System, services: &[&str]) -> Result<()> {
     let mut command = compose(system)?;
+    if services.contains(&"backend") {
+        // What stands in for a value that is not needed must never become the app's.
+        for name in REQUIRED {
+            command.env_remove(name);
+        }
+    }
     command.args(["up", "--detach", "--no-deps"]).args(services);
     run(&mut command, &format!("docker compose up {}", services.join(" ")), UP).map(drop)
 }
@@ -100,6 +109,20 @@ fn becomes_ready(is_ready: impl Fn() -> bool, pause: impl Fn() -> Duration) -> b
 /// Whether there is a database, whoever made it.
 pub(crate) fn database_exists(system: &System) -> Result<bool> {
     Ok(engine::volume(system, DATA)?.is_some())
+}
+
+/// Whether the database that is up holds nothing that the app has made.
+pub(crate) fn database_is_empty(system: &System) -> Result<bool> {
+    let mut command = compose(system)?;
+    command.args(["exec", "--no-TTY", "postgres", "sh", "-c", TABLES]);
+    let tables = run(&mut command, "a look into the database", ASK)?;
+    let tables: u32 = tables.trim().parse().context("the database does not count its tables")?;
+    Ok(tables == 0)
+}
+
+/// Whether there is a web server that runs already.
+pub(crate) fn caddy_runs(system: &System) -> Result<bool> {
+    Ok(engine::container(system, "echora-caddy")?.is_some_and(|container| container.status == "running"))
 }
 
 /// Removes the database with the containers that hold it.

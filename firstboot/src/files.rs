@@ -25,7 +25,7 @@ pub(crate) fn write(path: &Path, mode: u32, content: &str) -> Result<()> {
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, path)?;
-        File::open(folder)?.sync_all()
+        sync(folder)
     };
     put().with_context(|| format!("cannot write {}", path.display()))
 }
@@ -55,6 +55,12 @@ pub(crate) fn folder_of_all(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot open {} to others", path.display()))
 }
 
+/// Lets only root read a file.
+pub(crate) fn close(path: &Path) -> Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o600))
+        .with_context(|| format!("cannot close {} to others", path.display()))
+}
+
 /// The content of a file, or nothing when there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
@@ -69,17 +75,23 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
 }
 
-/// Removes a file that may not be there, with what a cut in the middle of its writing has left.
+/// Removes a file that may not be there, with what a cut in the middle of its writing has left; it stays removed after a
+/// power cut.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     for path in [&unfinished(path)?, path] {
         match fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(e).with_context(|| format!("cannot remove {}", path.display()));
-            }
-            _ => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            removed => removed
+                .and_then(|()| sync(path.parent().unwrap_or(path)))
+                .with_context(|| format!("cannot remove {}", path.display()))?,
         }
     }
     Ok(())
+}
+
+/// Lets a file's content, or what a folder holds, outlast a power cut.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 /// Where a file's new content is until it is whole.

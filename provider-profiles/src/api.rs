@@ -198,6 +198,9 @@ pub enum Rights {
     Probe {
         /// Paths that such orders are sent to, with the right in words.
         paths: BTreeMap<String, String>,
+        /// Paths of things that no account has, which are to be deleted, with the right in words.
+        #[serde(default)]
+        deletes: BTreeMap<String, String>,
     },
     /// A header of every reply lists them, with spaces between.
     Header {

@@ -1,18 +1,19 @@
-//! The base disk under the real cloud-init, as each provider's machine: what the fixtures claim, cloud-init must accept.
-//!
-//! Takes root, QEMU and about a minute per provider under emulation.
+//! The base disk under the real cloud-init, as each provider's machine: what the fixtures claim, cloud-init must accept. Its
+//! code for each metadata service is asked by itself in a cell, and in `make soak` the whole of it on a machine.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use echora_rehearsal::base;
 use echora_rehearsal::cache::Cache;
+use echora_rehearsal::cell::Cell;
 use echora_rehearsal::machine::{Accelerator, KeyPair, Machine, Spec};
 use echora_rehearsal::metadata::{Asked, Metadata, setting_for};
 use echora_rehearsal::network::{MACHINE_V4, MACHINE_V6, Network};
 use provider_profiles::{Catalog, Datasource, Entry, Exchange, Fixture, KeyDelivery, Setting};
+use serde_json::{Value, json};
 
 const BOOT: Duration = Duration::from_secs(300);
 const CPUS: u32 = 2;
@@ -24,6 +25,27 @@ write_files:
   content: |
     domain = \"chat.example.org\"
 ";
+/// A cell has its host's DMI strings, and systemd starts no cloud-init in it: both come by hand.
+const READ: &str = r#"
+import importlib, json, pkgutil, sys
+from cloudinit import dmi, sources, stages
+cloud_id, strings = json.load(sys.stdin)
+dmi.read_dmi_data = strings.get
+name = next(m.name for m in pkgutil.iter_modules(sources.__path__) if m.name.lower() == "datasource" + cloud_id)
+module = importlib.import_module("cloudinit.sources." + name)
+init = stages.Init()
+init.read_cfg()
+source = module.get_datasource_list((sources.DEP_FILESYSTEM,))[0](init.cfg, init.distro, init.paths)
+if not source.get_data():
+    sys.exit("it takes the machine for none of this provider's")
+user_data = source.get_userdata_raw()
+print(json.dumps({
+    "instance-id": str(source.get_instance_id()),
+    "keys": source.get_public_ssh_keys(),
+    "user-data": user_data.decode() if isinstance(user_data, bytes) else user_data,
+    "hostname": source.get_hostname().hostname,
+}))
+"#;
 /// Prints `name=value` lines.
 const LOOK: &str = r#"
 code=0; cloud-init status --wait >/dev/null || code=$?
@@ -73,6 +95,48 @@ async fn rehearse(entry: &Entry, disk: PathBuf, accelerator: Accelerator) -> Res
     let seen = key.ssh(&network, LOOK, BOOT).await.with_context(|| machine.console_tail())?;
     let asked = metadata.asked();
     check_machine(entry, &setting, &seen).with_context(|| format!("the machine says:\n{seen}"))?;
+    check_asked(entry, &asked).with_context(|| format!("the service was asked: {asked:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloud_inits_own_code_reads_every_metadata_service() {
+    let disk = base::debian(&Cache::user().unwrap()).await.unwrap().path.join(base::DISK);
+    let mut defects = Vec::new();
+    for entry in Catalog::embedded().unwrap().iter() {
+        if entry.profile.boot.datasource != Datasource::Http {
+            println!("{}: not read here, its machines have a config drive", entry.profile.name);
+        } else if let Err(error) = read(entry, &disk).await {
+            defects.push(format!("{}: {error:#}", entry.profile.name));
+        }
+    }
+    assert!(defects.is_empty(), "{}", defects.join("\n\n"));
+}
+
+async fn read(entry: &Entry, disk: &Path) -> Result<()> {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEtleSBvZiBhIHRlc3Q= test";
+    let network = Network::create(&[]).await?;
+    let setting = setting_for(entry, vec![key.to_owned()], USER_DATA.into(), BTreeMap::new());
+    let metadata = Metadata::serve(&network, &entry.fixture, setting.clone()).await?;
+    let mut cell = Cell::make(disk, "i-1").await?;
+    cell.put("run-read/read.py", READ, 0o644)?;
+    cell.start(&network).await?;
+    cell.settled(BOOT).await?;
+    let boot = &entry.profile.boot;
+    let strings = json!({"system-manufacturer": boot.dmi.manufacturer, "system-product-name": boot.dmi.product,
+        "chassis-asset-tag": boot.dmi.asset_tag, "system-serial-number": setting.instance.instance_id});
+    let told = json!([boot.cloud_id, strings]);
+    let seen = cell.inside(&format!("echo '{told}' | python3 /run-read/read.py")).await?;
+    let last = seen.lines().last().context("it says nothing")?;
+    let seen: Value = serde_json::from_str(last).with_context(|| format!("it says {seen}"))?;
+    ensure!(seen["instance-id"] == setting.instance.instance_id.as_str(), "the machine is {seen}");
+    ensure!(seen["user-data"] == USER_DATA, "the user-data is {seen}");
+    if boot.ssh_keys == KeyDelivery::Datasource {
+        ensure!(seen["keys"] == json!([key]), "the keys are {seen}");
+    }
+    if let Some(hostname) = setting.instance.hostname.as_ref().filter(|_| tells_hostname(&entry.fixture)) {
+        ensure!(seen["hostname"] == hostname.as_str(), "the host name is {seen}");
+    }
+    let asked = metadata.asked();
     check_asked(entry, &asked).with_context(|| format!("the service was asked: {asked:?}"))
 }
 

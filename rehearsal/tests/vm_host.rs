@@ -106,13 +106,13 @@ async fn what_is_ordered_is_started_kept_and_deleted() {
     assert!(second.contains("room for one machine") && second.contains('7'), "{second}");
 
     // Somebody told it to go off and orders the snapshot at once.
-    let mut ordered = rig.host.hypervisor().begin(snapshot("7", "71"));
+    let mut ordered = rig.host.hypervisor().begin(snapshot("7", "private/71"));
     let early = tokio::time::timeout(Duration::from_millis(20), &mut ordered).await;
     assert!(early.is_err(), "{early:?}");
     rig.told(Deed::PowerOff("7".into())).await.unwrap();
     assert_eq!(emulators(&rig.network), 0);
     assert!(ordered.await.unwrap().gigabytes > 0.0);
-    assert_eq!(rig.host.snapshots(), ["71"]);
+    assert_eq!(rig.host.snapshots(), ["private/71"]);
     rig.told(Deed::PowerOn("7".into())).await.unwrap();
     wait_for_emulator(&rig.network).await;
     rig.told(Deed::Delete("7".into())).await.unwrap();
@@ -120,9 +120,9 @@ async fn what_is_ordered_is_started_kept_and_deleted() {
     assert!(rig.told(Deed::ShutDown("7".into())).await.is_err(), "it is gone");
 
     let taken = rig.folder.path().join("taken.qcow2");
-    rig.host.take("71", &taken).unwrap();
+    rig.host.take("private/71", &taken).unwrap();
     assert_eq!(virtual_bytes(&taken).await, 64 << 20);
-    assert!(rig.host.take("71", &taken).is_err(), "it was taken");
+    assert!(rig.host.take("private/71", &taken).is_err(), "it was taken");
 }
 
 #[tokio::test(flavor = "multi_thread")]

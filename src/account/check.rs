@@ -81,6 +81,11 @@ impl Account {
         Ok(price.map(|price| (price / offer.price_hours, self.api.currency.clone())))
     }
 
+    /// Whether this machine's clock is wrong, by the account's.
+    pub async fn clock(&self) -> Result<Option<Problem>> {
+        Ok(clock(&self.client.get(&self.api.check.account).await?.headers))
+    }
+
     fn not_let_in(&self, error: &anyhow::Error) -> Problem {
         let check = &self.api.check;
         let Some(refused) = error.downcast_ref::<Refused>().filter(|r| [401, 403].contains(&r.status)) else {
@@ -91,28 +96,32 @@ impl Account {
             Some(known) => {
                 Problem::new(Exit::Refused, format!("{} ({})", known.means, refused.says), &known.cure)
             }
-            None => Problem::new(
-                Exit::Refused,
-                format!("the API token is not valid (status {})", refused.status),
-                format!("make another on {}", check.token_page),
-            ),
+            None => {
+                let what = match refused.status {
+                    403 => "the API token lacks a right: it may not read the account (status 403)".to_owned(),
+                    status => format!("the API token is not valid (status {status})"),
+                };
+                Problem::new(Exit::Refused, what, format!("make another on {}", check.token_page))
+            }
         }
     }
 
     async fn rights(&self, account: &Answer) -> Result<Vec<Problem>> {
         let (granted, needed) = match &self.api.check.rights {
-            Rights::Probe { paths } => {
+            Rights::Probe { paths, deletes } => {
                 let mut missing = Vec::new();
                 for (path, right) in paths {
                     let answer = self.client.post(path, &json!({})).await;
                     let error = answer.err().with_context(|| format!("POST {path} took an empty order"))?;
-                    match error.downcast_ref::<Refused>().map(|refused| refused.status) {
-                        Some(401 | 403) => missing.push(right.clone()),
-                        Some(400..500) => {}
-                        _ => return Err(error),
+                    missing.extend(is_missing(error)?.then_some(right));
+                }
+                for (path, right) in deletes {
+                    // What is not there cannot be deleted, and that is no error here.
+                    if let Err(error) = self.client.delete(path).await {
+                        missing.extend(is_missing(error)?.then_some(right));
                     }
                 }
-                return Ok(missing.iter().map(|right| self.lacks(right)).collect());
+                return Ok(missing.into_iter().map(|right| self.lacks(right)).collect());
             }
             Rights::Header { name, needed } => {
                 let header = account.headers.get(name).and_then(|value| value.to_str().ok());
@@ -205,6 +214,15 @@ impl Account {
             let what = format!("the snapshot name {name} is taken by {}", held.id);
             Problem::new(Exit::Refused, what, "delete that snapshot, or choose another name")
         }))
+    }
+}
+
+/// Whether a try was refused for want of a right; any other refusal says that there is one.
+fn is_missing(error: anyhow::Error) -> Result<bool> {
+    match error.downcast_ref::<Refused>().map(|refused| refused.status) {
+        Some(401 | 403) => Ok(true),
+        Some(400..500) => Ok(false),
+        _ => Err(error),
     }
 }
 

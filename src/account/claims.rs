@@ -78,6 +78,7 @@ mod tests {
             provider: "cloud".into(),
             folder: "/nowhere".into(),
             builder,
+            snapshot: None,
         }
     }
 

@@ -98,7 +98,8 @@ impl Client {
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing(error, wait)) => (error, wait),
             };
-            let wait = wait.unwrap_or(pause);
+            // Zero seconds are no invitation to ask without a pause.
+            let wait = wait.map_or(pause, |wait| wait.max(pause));
             if Instant::now() + wait > end {
                 return Err(error.context(format!("gave up after {} s", PATIENCE.as_secs())));
             }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::utc;
 
+/// No build takes longer: the builder has three hours, the wait for its snapshot two, tools and clean-up the rest.
+pub const LONGEST: Duration = Duration::from_secs(6 * 3600);
 const PREFIX: &str = "echora-";
 const TIME: &str = "%Y%m%d-%H%M%S";
 /// Two builds of the same second differ by three bytes.

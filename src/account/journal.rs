@@ -27,19 +27,25 @@ pub struct Begun {
     /// When its builder was started, in Unix seconds; none before that.
     #[serde(default)]
     pub builder: Option<i64>,
+    /// The finished snapshot's id, as its record has it; none before there is a record.
+    #[serde(default)]
+    pub snapshot: Option<String>,
 }
 
 impl Begun {
     /// Whether something that the account holds may go, now that the build has ended: all but the snapshot that its
-    /// record names, and that snapshot's label.
+    /// record names, and that snapshot's label. What becomes of the record later changes nothing.
     #[must_use]
     pub fn leaves(&self, held: &Held) -> bool {
-        let kept = match self.record().map(|record| record.snapshot) {
-            Some(Snapshot::Account { id }) => {
-                held.kind == Kind::Label || (held.kind == Kind::Snapshot && held.is(&id))
-            }
-            _ => false,
+        let recorded = || match self.record()?.snapshot {
+            Snapshot::Account { id } => Some(id),
+            Snapshot::Disk { .. } => None,
         };
+        let kept = self
+            .snapshot
+            .clone()
+            .or_else(recorded)
+            .is_some_and(|id| held.kind == Kind::Label || (held.kind == Kind::Snapshot && held.is(&id)));
         held.build.as_ref() == Some(&self.build) && !kept
     }
 
@@ -74,6 +80,12 @@ impl Journal {
     /// Notes that the build's builder is about to be started.
     pub fn builder_starts(&mut self) -> Result<()> {
         self.begun.builder = Some(utc().timestamp());
+        self.write()
+    }
+
+    /// Notes that there is a record of the finished snapshot.
+    pub fn recorded(&mut self, snapshot: &str) -> Result<()> {
+        self.begun.snapshot = Some(snapshot.to_owned());
         self.write()
     }
 
@@ -156,4 +168,29 @@ fn take(path: &Path) -> Result<Option<Journal>> {
     };
     let begun = serde_json::from_str(&text)?;
     Ok(Some(Journal { begun, path: path.to_owned(), locks: vec![lock] }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_snapshot_stays_whatever_becomes_of_its_record() {
+        let build = BuildId::new().unwrap();
+        let held = |kind, id: &str| Held {
+            kind,
+            id: id.into(),
+            name: build.to_string(),
+            build: Some(build.clone()),
+            created: None,
+            own_time: None,
+        };
+        let folder = PathBuf::from("/nowhere");
+        let provider = String::new();
+        let mut begun = Begun { build: build.clone(), provider, folder, builder: None, snapshot: None };
+        assert!(begun.leaves(&held(Kind::Snapshot, "44")) && begun.leaves(&held(Kind::Label, "l")));
+        begun.snapshot = Some("44".into());
+        assert!(!begun.leaves(&held(Kind::Snapshot, "44")) && !begun.leaves(&held(Kind::Label, "l")));
+        assert!(begun.leaves(&held(Kind::Snapshot, "45")) && begun.leaves(&held(Kind::Machine, "44")));
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Account, Claims, Held, Journal, Kind, Sweep, Swept, orphans};
+use crate::listings::Listings;
 use crate::project::Project;
 
 /// A snapshot that was under way when its builder died can be listed as late as this.
@@ -17,6 +18,8 @@ pub struct Plan {
     older_than: Duration,
     alive: Vec<super::BuildId>,
     claims: Claims,
+    listings: Listings,
+    provider: String,
     ours: Vec<Held>,
     unsure: Vec<Held>,
 }
@@ -26,8 +29,10 @@ pub struct Plan {
 pub async fn plan(project: &Project, account: &Account, older_than: Duration) -> Result<Plan> {
     let (dead, alive) = dead_and_alive(project, account)?;
     let claims = Claims::of(project, account.provider());
+    let listings = Listings::read(project)?;
     let (ours, unsure) = account.ours_by(&claims).await?;
-    Ok(Plan { dead, older_than, alive, claims, ours, unsure })
+    let provider = account.provider().to_owned();
+    Ok(Plan { dead, older_than, alive, claims, listings, provider, ours, unsure })
 }
 
 impl Plan {
@@ -40,6 +45,9 @@ impl Plan {
     #[must_use]
     pub fn goes(&self, held: &Held) -> bool {
         let Some(build) = &held.build else { return false };
+        if self.listings.uses(&self.provider, held) {
+            return false;
+        }
         if let Some(journal) = self.dead.iter().find(|journal| journal.begun.build == *build) {
             return journal.begun.leaves(held);
         }
@@ -87,7 +95,10 @@ pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Swept> 
         return Ok(Swept::default());
     }
     dead.iter().try_for_each(|journal| orphans::end(&journal.begun.build))?;
-    let goes = |held: &Held| dead.iter().any(|journal| journal.begun.leaves(held));
+    let listings = Listings::read(project)?;
+    let goes = |held: &Held| {
+        dead.iter().any(|journal| journal.begun.leaves(held)) && !listings.uses(account.provider(), held)
+    };
     let claims = Claims::of(project, account.provider());
     let swept = Sweep { twice: true, claims }.run(account, goes).await?;
     forget(dead)?;

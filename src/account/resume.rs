@@ -12,6 +12,8 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// Providers take less for a whole snapshot; the plugins' own waits are shorter.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 const LOOK: Duration = Duration::from_secs(2);
+/// Three calls each, for hours: far from what providers allow in one.
+const LATER_LOOK: Duration = Duration::from_secs(5);
 
 /// What has become of a build's snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +97,7 @@ impl Account {
                 Progress::UnderWay if Instant::now() > end => {
                     anyhow::bail!("the snapshot is still under way after {} s", PATIENCE.as_secs());
                 }
-                Progress::UnderWay => tokio::time::sleep(LOOK).await,
+                Progress::UnderWay => tokio::time::sleep(LATER_LOOK).await,
                 Progress::Done(held) => return Ok(Ok(held)),
                 Progress::Failed(state) => return Ok(Err(state)),
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::{Account, Claims, Held, Refused};
 
@@ -39,13 +39,19 @@ pub struct Left {
     pub held: Vec<Held>,
     /// Why it is still there.
     pub why: anyhow::Error,
+    /// Whether it is a dead build's.
+    pub dead: bool,
 }
 
 impl Left {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        format!("`echora-images prune --provider {}` removes it later", self.provider)
+        if self.dead {
+            format!("`echora-images prune --provider {}` removes it later", self.provider)
+        } else {
+            "try again later; nothing else depends on it".to_owned()
+        }
     }
 }
 
@@ -78,8 +84,7 @@ impl Sweep {
         let mut calm = 0;
         loop {
             let ours = account.ours_by(&self.claims).await;
-            let (ours, unsure) =
-                ours.map_err(|why| Left { provider: account.provider().to_owned(), held: Vec::new(), why })?;
+            let (ours, unsure) = ours.map_err(|why| self.left(account, &[], why))?;
             let mut found: Vec<Held> = ours.into_iter().filter(&goes).collect();
             found.sort_by_key(|held| held.kind);
             if found.is_empty() {
@@ -94,19 +99,24 @@ impl Sweep {
                 match account.delete(held).await {
                     Ok(()) if removed.contains(held) => {}
                     Ok(()) => removed.push(held.clone()),
-                    Err(error) => passing(account, &found, error, end)?,
+                    Err(error) if passes(&error) && Instant::now() < end => {}
+                    Err(error) => return Err(self.left(account, &found, error).into()),
                 }
+            }
+            if !found.is_empty() && Instant::now() > end {
+                let why = anyhow!("it was deleted and is still listed after {} s", PATIENCE.as_secs());
+                return Err(self.left(account, &found, why).into());
             }
             tokio::time::sleep(SETTLE).await;
         }
     }
+
+    fn left(&self, account: &Account, held: &[Held], why: anyhow::Error) -> Left {
+        Left { provider: account.provider().to_owned(), held: held.to_vec(), why, dead: self.twice }
+    }
 }
 
-/// What is refused for the moment, as with a lock, is tried again until `end`.
-fn passing(account: &Account, found: &[Held], error: anyhow::Error, end: Instant) -> Result<()> {
-    let status = error.downcast_ref::<Refused>().map(|refused| refused.status);
-    if status.is_some_and(|status| ![401, 403].contains(&status)) && Instant::now() < end {
-        return Ok(());
-    }
-    Err(Left { provider: account.provider().to_owned(), held: found.to_vec(), why: error }.into())
+/// Whether it is refused for the moment only, as with a lock.
+fn passes(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| ![401, 403].contains(&refused.status))
 }

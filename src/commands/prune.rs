@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::accounts;
 use crate::account::{Account, Claims, Held, Kind, leftovers};
-use crate::error::{Exit, Fault};
+use crate::error::{Exit, Fault, refuse_all};
 use crate::project::Project;
 use crate::time::duration;
 use crate::ui::{Mode, Ui};
@@ -24,8 +24,8 @@ pub struct Prune {
     provider: Option<String>,
 
     /// Age from which machines and keys of builds that this checkout does not know are leftovers: 90m, 2h, 1d.
-    /// A build takes four hours at most
-    #[arg(long, value_name = "AGE", default_value = "4h", value_parser = duration)]
+    /// A build takes six hours at most
+    #[arg(long, value_name = "AGE", default_value = "6h", value_parser = duration)]
     older_than: Duration,
 
     /// Change nothing; say what would be removed
@@ -47,13 +47,22 @@ impl Prune {
             let cure = "set the API token of a provider; `echora-images providers` names its variable";
             return Err(Fault::new(Exit::Missing, "no account to look at", cure).into());
         }
+        let mut first = Ok(());
         for account in &accounts {
-            self.prune(&ui, &project, account).await?;
+            match (self.prune(&ui, &project, account).await, &first) {
+                (Err(error), Ok(())) => first = Err(error.context(account.provider().to_owned())),
+                (Err(error), Err(_)) => ui.say(&format!("error: {}: {error:#}", account.provider())),
+                (Ok(()), _) => {}
+            }
         }
-        Ok(())
+        first
     }
 
     async fn prune(&self, ui: &Ui, project: &Project, account: &Account) -> Result<()> {
+        // How old something is, this machine's clock tells.
+        if let Some(problem) = account.clock().await? {
+            return Err(refuse_all("nothing was removed", &[problem]).into());
+        }
         let plan = leftovers::plan(project, account, self.older_than).await?;
         if self.dry_run {
             plan.going().for_each(|held| tell(ui, account, "would remove", held));

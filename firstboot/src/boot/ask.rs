@@ -60,7 +60,11 @@ impl Boot<'_> {
     /// What lies on this machine: settings that were handed in, and the operator's file.
     fn own_givers(&self, problems: &mut Vec<String>) -> Vec<Giver<'static>> {
         let kept = Self::or_nothing(Kept::read(self.system), problems);
-        let text = Self::or_nothing(files::read(&self.system.config()), problems);
+        // cloud-init writes files that everybody can read unless it is told otherwise, and a password may stand in it.
+        let config = self.system.config();
+        let closed = if config.exists() { files::close(&config) } else { Ok(()) };
+        Self::or_nothing(closed, problems);
+        let text = Self::or_nothing(files::read(&config), problems);
         let (command_line, provider) = kept.into_parts();
         let mut givers = vec![source::handed(Source::CommandLine, command_line, problems)];
         givers.extend(text.map(|text| source::file(&text, problems)));

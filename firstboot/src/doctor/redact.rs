@@ -126,6 +126,19 @@ mod tests {
         }
     }
 
+    /// As a stranger's header can put it into a log: what it costs grows with its length and not with its square.
+    #[test]
+    fn a_long_run_of_one_character_is_read_through() {
+        for run in ["\\", "%25", "&", "+"] {
+            let text = run.repeat(300_000);
+            assert_eq!(redactor().text(&text), text);
+        }
+        let escaped = format!("{}{}", "\\".repeat(63), '"');
+        assert!(
+            Redactor::knowing(vec!["\"abcdefgh".into()]).text(&format!("{escaped}abcdefgh")).contains(MASK)
+        );
+    }
+
     #[test]
     fn what_holds_no_secret_stays_as_it_is() {
         let text = "2026-11-25 echora-backend-1 | listening on 127.0.0.1:3000 (sha256:9f86d081884c7d65, %20, a\\b)\n\

@@ -202,3 +202,20 @@ fn the_binary_goes_by_the_name_of_the_command() {
     assert!(run.stdout.contains("https://203.0.113.7"), "{}", run.stdout);
     fs::remove_file(&name).unwrap();
 }
+
+/// Compose insists on every variable in every call; what stands in for one is never what the app gets.
+#[test]
+fn an_app_whose_secret_is_lost_is_not_started_with_another() {
+    let (machine, _internet) = running();
+    let environment = machine.read("/opt/echora/.env");
+    let kept: String = environment
+        .lines()
+        .filter(|line| !line.starts_with("JWT_SECRET="))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_ne!(kept, environment);
+    fs::write(machine.path("/opt/echora/.env"), kept).unwrap();
+    let run = machine.call(&["domain", NAME]);
+    assert_eq!(run.status.code(), Some(1), "{}", run.stdout);
+    assert!(run.stderr.contains("required variable JWT_SECRET"), "{}", run.stderr);
+}

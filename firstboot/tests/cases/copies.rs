@@ -4,7 +4,10 @@ use std::fs;
 
 use echora_firstboot::login::{self, LoginBlock};
 
-use crate::support::checks::{CREDENTIALS, IDENTITY, INSTANCE, SITES, assert_is_a_good_copy, treasure};
+use crate::support::backend::App;
+use crate::support::checks::{
+    CREDENTIALS, IDENTITY, INSTANCE, SITES, STATE, assert_is_a_good_copy, treasure,
+};
 use crate::support::machine::Machine;
 use crate::support::mount::Mount;
 use crate::support::names::Internet;
@@ -137,4 +140,58 @@ fn a_copy_that_cannot_get_keys_of_its_own_says_so_until_it_can() {
     assert_is_a_good_copy(&machine);
     assert_eq!(treasure(&machine), before);
     assert!(IDENTITY.iter().all(|path| !machine.read(path).contains("the original's")));
+}
+
+/// Whoever came first would own a server whose owner was made before.
+#[test]
+fn a_server_that_has_lost_its_data_is_not_opened() {
+    let machine = copy();
+    machine.journal.answer("docker", "case \"$called\" in *\" psql \"*) echo 0 ;; esac");
+    let run = machine.boot();
+    assert_eq!(run.status.code(), Some(1), "{}", run.stderr);
+    let (console, lines) = (machine.console(), machine.journal.lines());
+    assert!(console.contains("its database is empty now") && console.contains("to begin anew"), "{console}");
+    assert!(machine.read(SITES).contains("import fence"), "{}", machine.read(SITES));
+    assert!(!lines.iter().any(|line| line.contains("--no-deps backend")), "{lines:#?}");
+
+    // As the console says.
+    *machine.app() = App::default();
+    fs::remove_file(machine.path(STATE)).unwrap();
+    fs::remove_file(machine.path("/var/lib/echora/database")).unwrap();
+    machine.journal.calm();
+    machine.boot_well();
+    assert!(machine.login().is_ok(), "there is a new owner");
+}
+
+/// What a power cut made of keys that were made a moment before.
+#[test]
+fn host_keys_that_are_empty_are_made_anew() {
+    let machine = copy();
+    let keys: Vec<_> = IDENTITY.into_iter().filter(|path| path.contains("/ssh/")).collect();
+    assert!(!keys.is_empty());
+    for public in &keys {
+        machine.put(public, "");
+        machine.put(public.trim_end_matches(".pub"), "");
+    }
+    machine.boot_well();
+    for public in keys {
+        assert!(
+            !machine.read(public).is_empty() && !machine.read(public.trim_end_matches(".pub")).is_empty()
+        );
+    }
+}
+
+/// A web server that has the site in its memory is shown the closed door before the app comes up.
+#[test]
+fn a_web_server_that_runs_already_closes_the_door() {
+    let machine = copy();
+    machine.journal.tell(
+        "/containers/echora-caddy/json",
+        r#"{"State":{"Pid":4242,"Status":"running"},"RestartCount":0}"#,
+    );
+    machine.boot_well();
+    let lines = machine.journal.lines();
+    let at = |call: &str| lines.iter().position(|line| line.contains(call)).unwrap();
+    assert!(at("caddy reload") < at("--no-deps backend"), "{lines:#?}");
+    assert!(lines[at("caddy reload")].starts_with("fence "), "{lines:#?}");
 }

@@ -1,6 +1,7 @@
 //! The ways in which a buyer's settings reach the real binary: command line, file, metadata service, environment.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use provider_profiles::{Catalog, Entry, InputSource};
 
@@ -36,6 +37,17 @@ fn boot_with(machine: &Machine, words: &[&str]) -> Run {
     assert_eq!(run.status.code(), Some(0), "{}\n{}", run.stdout, run.stderr);
     assert_is_set_up(machine);
     run
+}
+
+/// cloud-init writes files that everybody can read.
+#[test]
+fn the_operators_file_is_closed_to_others() {
+    let machine = Machine::new();
+    machine.configure("admin_password = 'correct horse'\n");
+    let file = "/etc/echora/config.toml";
+    fs::set_permissions(machine.path(file), fs::Permissions::from_mode(0o644)).unwrap();
+    machine.boot_well();
+    assert_eq!(machine.mode(file), 0o600);
 }
 
 fn source_of(machine: &Machine, name: &str) -> String {

@@ -134,7 +134,8 @@ impl Shared {
     }
 
     async fn snapshot(&self, machine: &str, snapshot: &str) -> Result<Done> {
-        let file = self.site.snapshots.join(format!("snapshot-{snapshot}.qcow2"));
+        // An id may be a path of the provider's own.
+        let file = self.site.snapshots.join(format!("snapshot-{}.qcow2", snapshot.replace('/', "-")));
         // It may have been told over SSH to go off, with nobody there who waited for that.
         self.go_off(machine).await.context("a snapshot needs the machine to be off")?;
         let keep = self.with(machine, |machine| Ok(machine.snapshot(&file)))?;

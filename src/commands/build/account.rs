@@ -78,7 +78,13 @@ pub(super) async fn run(
     this.tell_unsure(&swept.unsure);
     step.done(&format!("{} removed", swept.removed.len()));
 
-    let noted = Begun { build: id, provider: profile.id.clone(), folder: this.folder.clone(), builder: None };
+    let noted = Begun {
+        build: id,
+        provider: profile.id.clone(),
+        folder: this.folder.clone(),
+        builder: None,
+        snapshot: None,
+    };
     let Some(account) = account else {
         let record = this.make(&noted.build, None).await?;
         return Ok((record, this.folder, this.ui));
@@ -89,7 +95,7 @@ pub(super) async fn run(
         () = interrupt.number(2) => return Err(this.left_at_once(&account, &journal.begun).await),
     };
     journal.end()?;
-    keep_newest(build, project, &account, &this.ui, interrupt).await?;
+    keep_newest(build, project, &account, &record, &this.ui, interrupt).await?;
     Ok((record, this.folder, this.ui))
 }
 
@@ -98,11 +104,12 @@ pub(super) async fn keep_newest(
     build: &Build,
     project: &Project,
     account: &Account,
+    record: &Record,
     ui: &Ui,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let Some(newest) = build.keep_last else { return Ok(()) };
-    let kept = keep::newest(project, account, newest);
+    let (Some(newest), Some(own)) = (build.keep_last, &record.build) else { return Ok(()) };
+    let kept = keep::newest(project, account, own, newest);
     for held in interrupt.ends(kept).await.context("the build is done; old snapshots are still there")? {
         ui.say(&format!("deleted {held}"));
     }
@@ -114,15 +121,15 @@ impl AccountBuild<'_> {
     async fn make_and_sweep(&self, account: &Account, journal: &mut Journal) -> Result<Record> {
         let id = journal.begun.build.clone();
         let made = self.make(&id, Some((account, &mut *journal))).await;
-        let begun = &journal.begun;
         if let Err(error) = &made
             && !self.interrupt.came()
-            && let Some(draft) = resume::under_way(account, begun).await
+            && let Some(draft) = resume::under_way(account, &journal.begun).await
         {
             self.ui.say(&format!("error: {error:#}\nits snapshot was ordered before that: waiting for it"));
-            let finished = resume::finish(self.project, account, begun, draft, &self.ui, self.interrupt);
+            let finished = resume::finish(self.project, account, journal, draft, &self.ui, self.interrupt);
             return Ok(finished.await??);
         }
+        let begun = &journal.begun;
         let sweep = Sweep { twice: made.is_err(), claims: self.claims() };
         match (made, sweep.run(account, |held| begun.leaves(held)).await) {
             (made, Ok(swept)) => {
@@ -147,7 +154,7 @@ impl AccountBuild<'_> {
         let (ours, _) = ours.unwrap_or_default();
         let held = ours.into_iter().filter(|held| begun.leaves(held)).collect();
         let why = interrupt::fault("a second time: nothing was waited for").into();
-        Left { provider: begun.provider.clone(), held, why }.into()
+        Left { provider: begun.provider.clone(), held, why, dead: true }.into()
     }
 
     fn claims(&self) -> Claims {
@@ -161,7 +168,7 @@ impl AccountBuild<'_> {
     }
 
     async fn make(&self, id: &BuildId, owned: Option<(&Account, &mut Journal)>) -> Result<Record> {
-        let (account, journal) =
+        let (account, mut journal) =
             owned.map_or((None, None), |(account, journal)| (Some(account), Some(journal)));
         let (profile, ui) = (&self.entry.profile, &self.ui);
         let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -187,9 +194,13 @@ impl AccountBuild<'_> {
             values["key_file"] = json!(file);
         }
         fs::write(&variables, values.to_string()).context("cannot write Packer's variables")?;
-        if let Some(journal) = journal {
+        if let Some(journal) = &mut journal {
             journal.builder_starts()?;
         }
+        let left = match account {
+            Some(_) => "what the build made has been removed".to_owned(),
+            None => format!("this account cannot be asked: look there yourself for what is called {id}"),
+        };
         // The user's own plugin folder is used: that is where init put the plugin.
         let run = PackerRun {
             prefix: &[],
@@ -199,11 +210,12 @@ impl AccountBuild<'_> {
             home: None,
             environment: &[(orphans::MARK.to_owned(), id.to_string())],
             deadline: PACKER,
+            left: &left,
         };
         let ran = run.run_until(ui, &step, self.interrupt.number(1)).await;
         if ran.is_err() && self.interrupt.came() {
             // A signal in the moment of its start ends Packer as well, before it can say that it was one.
-            return Err(interrupt::fault("what the build made has been removed").into());
+            return Err(interrupt::fault(&left).into());
         }
         ran.with_context(|| format!("the build failed; its log is {}", self.log.display()))?;
         let snapshot = artifact(&fs::read_to_string(&manifest).context("Packer wrote no manifest")?)?;
@@ -211,6 +223,9 @@ impl AccountBuild<'_> {
         let packages = super::read_packages(&packages)?;
         let record = self.record(id, snapshot, packages, price.map(|price| price.over(self.built())))?;
         record.write(&self.folder)?;
+        if let Some(journal) = journal {
+            journal.recorded(record.snapshot.id())?;
+        }
         resume::forget(&self.folder);
         Ok(record)
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use echora_rehearsal::process::Job;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdout, Command};
@@ -37,6 +37,8 @@ pub(super) struct PackerRun<'a> {
     pub environment: &'a [(String, String)],
     /// The longest that the whole build may take.
     pub deadline: Duration,
+    /// What has become of what the build made when it fails, for people.
+    pub left: &'a str,
 }
 
 impl PackerRun<'_> {
@@ -62,30 +64,26 @@ impl PackerRun<'_> {
         let err = job.child().stderr.take().context("packer has no error output")?;
         let mut output = Output::new(ui, step);
         let mut read = Box::pin(output.read(BufReader::new(out).lines(), BufReader::new(err).lines()));
-        let ended = tokio::select! {
-            read = tokio::time::timeout(self.deadline, &mut read) => Some(read),
-            () = end => {
-                step.detail("interrupted; Packer removes what it made");
-                job.interrupt();
-                // What it prints is in the log, and what it leaves is looked for afterwards.
-                let _ = tokio::time::timeout(ACCOUNT_GRACE, &mut read).await;
-                None
+        let why = tokio::select! {
+            read = &mut read => Ok(read?),
+            () = tokio::time::sleep(self.deadline) => {
+                let seconds = self.deadline.as_secs();
+                let what = format!("packer build did not end within {seconds} s; the log says how far it came");
+                Err(Fault::new(Exit::Failed, what, self.left))
             }
+            () = end => Err(interrupt::fault(self.left)),
         };
-        drop(read);
-        match ended {
-            Some(Ok(read)) => read?,
-            Some(Err(_)) => {
-                bail!(
-                    "packer build did not end within {} s; the log says how far it came",
-                    self.deadline.as_secs()
-                )
-            }
-            None => return Err(interrupt::fault("what the build made has been removed").into()),
+        if why.is_err() {
+            step.detail("interrupted; Packer removes what it made");
+            job.interrupt();
+            // Its pipes stay open: what it prints is in the log, and what it leaves is looked for afterwards.
+            let _ = tokio::time::timeout(ACCOUNT_GRACE, &mut read).await;
         }
+        drop(read);
+        why?;
         let status = job.status(Duration::from_secs(30)).await?;
         if !status.success() {
-            return Err(output.fault(&format!("packer build failed ({status})")).into());
+            return Err(output.fault(&format!("packer build failed ({status})"), self.left).into());
         }
         Ok(output.finish())
     }
@@ -156,12 +154,12 @@ impl<'a> Output<'a> {
     }
 
     /// The failure; what `verify` found in the machine is told from work that failed.
-    fn fault(&self, what: &str) -> Fault {
+    fn fault(&self, what: &str, left: &str) -> Fault {
         let found =
             self.lines.iter().any(|line| line.contains(": verify: ") && !line.ends_with("checks passed"));
         let exit = if found { Exit::Unverified } else { Exit::Failed };
         let what = format!("{what}\n{}", self.tail());
-        Fault::new(exit, what, "the last lines above and the log say what failed; nothing was left running")
+        Fault::new(exit, what, format!("the last lines above and the log say what failed; {left}"))
     }
 
     fn finish(mut self) -> Vec<(String, f64)> {

@@ -61,7 +61,7 @@ pub(super) async fn run(
         Fault::new(Exit::Usage, what, "start a new build")
     })?;
     let step = ui.step("resume", "looking for a snapshot that nobody waits for");
-    let (journal, draft) = until(interrupt, newest(project, &account)).await?.ok_or_else(|| {
+    let (mut journal, draft) = until(interrupt, newest(project, &account)).await?.ok_or_else(|| {
         let what = format!("nothing to resume: no build of this checkout that died has a snapshot at {name}");
         let cure = "start a new build; it removes what dead builds left";
         Fault::new(Exit::Usage, what, cure)
@@ -69,10 +69,10 @@ pub(super) async fn run(
     step.done(&journal.begun.build.to_string());
     let folder = journal.begun.folder.clone();
     // As long as it is not known what becomes of it, it can be taken up once more.
-    let made = finish(project, &account, &journal.begun, draft, &ui, interrupt).await?;
+    let made = finish(project, &account, &mut journal, draft, &ui, interrupt).await?;
     journal.end()?;
     let record = made?;
-    super::account::keep_newest(build, project, &account, &ui, interrupt).await?;
+    super::account::keep_newest(build, project, &account, &record, &ui, interrupt).await?;
     Ok((record, folder, ui))
 }
 
@@ -82,7 +82,7 @@ async fn newest(project: &Project, account: &Account) -> Result<Option<(Journal,
     dead.sort_by(|one, two| two.begun.build.cmp(&one.begun.build));
     for journal in dead {
         let Some(draft) = draft(&journal.begun) else { continue };
-        // Its builder would go on, and takes away what it made when it cannot.
+        // Its builder would go on, and takes away what it made when it cannot. What it leaves, the next build removes.
         journal.end_builder()?;
         if account.settled(&journal.begun.build).await? != Progress::Unknown {
             return Ok(Some((journal, draft)));
@@ -96,18 +96,19 @@ async fn newest(project: &Project, account: &Account) -> Result<Option<(Journal,
 pub(super) async fn finish(
     project: &Project,
     account: &Account,
-    begun: &Begun,
+    journal: &mut Journal,
     draft: Record,
     ui: &Ui,
     interrupt: &Interrupt,
 ) -> Result<Result<Record, Fault>> {
+    let begun = journal.begun.clone();
     // With a record the build is none that left anything any more.
     let claims = Claims::of(project, account.provider());
     let step = ui.step("snapshot", "waiting for the snapshot");
     let id = match until(interrupt, account.outcome(&begun.build)).await? {
         Ok(Held { id, .. }) => id,
         Err(state) => {
-            sweep(account, begun, claims, ui, interrupt).await?;
+            sweep(account, &begun, claims, ui, interrupt).await?;
             forget(&begun.folder);
             let what = format!("the provider did not make the snapshot of {} ({state})", begun.build);
             return Ok(Err(Fault::new(Exit::Failed, what, "start a new build; nothing is left of this one")));
@@ -121,7 +122,8 @@ pub(super) async fn finish(
     let since = crate::time::seconds_since(&record.began);
     record.cost = record.cost.zip(since).map(|(price, seconds)| price.over(seconds));
     record.write(&begun.folder)?;
-    sweep(account, begun, claims, ui, interrupt).await?;
+    journal.recorded(record.snapshot.id())?;
+    sweep(account, &begun, claims, ui, interrupt).await?;
     forget(&begun.folder);
     Ok(Ok(record))
 }

@@ -1,5 +1,8 @@
 //! The ways in which programs write one character: as it is, escaped for JSON, shells, SQL or HTML, or for an address.
 
+/// Nobody escapes one character with more backslashes; a stranger's log line may have a million of them in a row.
+const MOST: usize = 64;
+
 /// The length of `secret` at the beginning of `text`, each of its characters in whatever notation.
 pub(super) fn spelled(text: &[u8], secret: &[char]) -> Option<usize> {
     let Some((&first, rest)) = secret.split_first() else {
@@ -18,11 +21,12 @@ fn lengths(text: &[u8], c: char) -> Vec<usize> {
     if begin != plain[0] && !matches!(begin, b'%' | b'\\' | b'&' | b'+') {
         return Vec::new(); // Nearly always.
     }
-    let backslashes = text.iter().take_while(|&&byte| byte == b'\\').count();
+    let backslashes = text.iter().take(MOST).take_while(|&&byte| byte == b'\\').count();
     let mut found: Vec<usize> = [percent(text, plain), entity(text, c)].into_iter().flatten().collect();
     if c == '\\' {
         // Each level of escaping doubles it.
-        found.extend((1..=backslashes).rev());
+        found
+            .extend((0..=MOST.ilog2()).rev().map(|level| 1 << level).filter(|length| *length <= backslashes));
     } else if backslashes > 0 {
         let escaped = &text[backslashes..];
         let length = if c.is_ascii_punctuation() && escaped.starts_with(plain) {

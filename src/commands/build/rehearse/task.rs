@@ -87,6 +87,7 @@ impl Task<'_> {
             home: Some(&home),
             environment: &environment,
             deadline: PACKER,
+            left: "nothing was left running",
         };
         run.run(self.work.ui, step).await
     }

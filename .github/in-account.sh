@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds one image in an account: hands the credential SECRET over as the variable TOKEN, or as the path of a file with it where the
+# build | prune: builds an image in an account, or removes what a build left there. Hands the credential SECRET over as the variable TOKEN, or as the path of a file with it where the
 # provider HOLDS a key-file, and the ACCOUNT's settings out of VARIABLES, a JSON object.
 set -eu
 umask 077
@@ -17,4 +17,8 @@ for name in $ACCOUNT; do
 done
 # The plugin needs none of them by these names.
 unset SECRET VARIABLES
-target/release/echora-images build "$PROVIDER" --arch "$ARCHITECTURE" --images "$IMAGES" --frontend "$FRONTEND" --out "$OUT"
+case $1 in
+build) set -- build "$PROVIDER" --arch "$ARCHITECTURE" --images "$IMAGES" --frontend "$FRONTEND" --out "$OUT" ;;
+prune) set -- prune --provider "$PROVIDER" ;;
+esac
+target/release/echora-images "$@"
