@@ -46,6 +46,8 @@ print(json.dumps({
     "hostname": source.get_hostname().hostname,
 }))
 "#;
+/// What a cell finds under /sys are its host's network cards.
+const WITH_ITS_CARDS: &str = r#"unshare --mount sh -c 'mount -t sysfs sysfs /sys && exec "$@"' sh"#;
 /// Prints `name=value` lines.
 const LOOK: &str = r#"
 code=0; cloud-init status --wait >/dev/null || code=$?
@@ -125,7 +127,7 @@ async fn read(entry: &Entry, disk: &Path) -> Result<()> {
     let strings = json!({"system-manufacturer": boot.dmi.manufacturer, "system-product-name": boot.dmi.product,
         "chassis-asset-tag": boot.dmi.asset_tag, "system-serial-number": setting.instance.instance_id});
     let told = json!([boot.cloud_id, strings]);
-    let seen = cell.inside(&format!("echo '{told}' | python3 /run-read/read.py")).await?;
+    let seen = cell.inside(&format!("echo '{told}' | {WITH_ITS_CARDS} python3 /run-read/read.py")).await?;
     let last = seen.lines().last().context("it says nothing")?;
     let seen: Value = serde_json::from_str(last).with_context(|| format!("it says {seen}"))?;
     ensure!(seen["instance-id"] == setting.instance.instance_id.as_str(), "the machine is {seen}");
