@@ -146,11 +146,11 @@ async fn a_second_interrupt_says_what_is_left_and_the_next_build_removes_it() {
     each(|rig| async move {
         let bench = rig.bench(FAST, Machine::Fails).await;
         bench.api().fault(Fault::Never { what: "boot".into() }).unwrap();
-        // Deleting takes its time, so that there is time to be impatient.
-        let calls = Calls { method: Some("DELETE".into()), path: String::new(), after: 0, times: u32::MAX };
-        bench.api().fault(Fault::Slow { calls, milliseconds: 600_000 }).unwrap();
         let mut build = bench.build();
         until("a machine", || bench.kinds_left().contains(&"machine".to_owned())).await;
+        // Deleting takes its time from now on, so that there is time to be impatient.
+        let calls = Calls { method: Some("DELETE".into()), path: String::new(), after: 0, times: u32::MAX };
+        bench.api().fault(Fault::Slow { calls, milliseconds: 600_000 }).unwrap();
         build.job.interrupt();
         until("the first request to be seen", || build.said().contains("interrupted; ")).await;
         build.job.interrupt();

@@ -20,7 +20,10 @@ pub async fn newest(project: &Project, account: &Account, own: &BuildId, count: 
         return Ok(goes);
     }
     let of_them = |held: &Held| held.kind == Kind::Label && goes.iter().any(|gone| gone.build == held.build);
-    Ok(Sweep::default().run(account, |held| goes.contains(held) || of_them(held)).await?.removed)
+    Ok(Sweep { finished: true, ..Sweep::default() }
+        .run(account, |held| goes.contains(held) || of_them(held))
+        .await?
+        .removed)
 }
 
 /// The snapshots of all builds that are over but the newest `count` and the one of `own`; those of others do not count.

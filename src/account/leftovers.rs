@@ -78,7 +78,7 @@ impl Plan {
 
     /// Removes what goes.
     pub async fn sweep(&self, account: &Account) -> Result<Vec<Held>> {
-        let sweep = Sweep { twice: true, claims: self.claims.clone() };
+        let sweep = Sweep { twice: true, claims: self.claims.clone(), ..Sweep::default() };
         Ok(sweep.run(account, |held| self.goes(held)).await?.removed)
     }
 
@@ -100,7 +100,7 @@ pub async fn of_the_dead(project: &Project, account: &Account) -> Result<Swept> 
         dead.iter().any(|journal| journal.begun.leaves(held)) && !listings.uses(account.provider(), held)
     };
     let claims = Claims::of(project, account.provider());
-    let swept = Sweep { twice: true, claims }.run(account, goes).await?;
+    let swept = Sweep { twice: true, claims, ..Sweep::default() }.run(account, goes).await?;
     forget(dead)?;
     Ok(swept)
 }

@@ -19,6 +19,8 @@ pub struct Sweep {
     pub twice: bool,
     /// What tells whose it is that carries no build's name.
     pub claims: Claims,
+    /// Whether what goes are snapshots that were finished: nobody removes them later by himself.
+    pub finished: bool,
 }
 
 /// What a sweep came to.
@@ -39,15 +41,15 @@ pub struct Left {
     pub held: Vec<Held>,
     /// Why it is still there.
     pub why: anyhow::Error,
-    /// Whether it is a dead build's.
-    pub dead: bool,
+    /// Whether it is what a build left, and not a snapshot that was finished.
+    pub of_build: bool,
 }
 
 impl Left {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        if self.dead {
+        if self.of_build {
             format!("`echora-images prune --provider {}` removes it later", self.provider)
         } else {
             "try again later; nothing else depends on it".to_owned()
@@ -112,7 +114,7 @@ impl Sweep {
     }
 
     fn left(&self, account: &Account, held: &[Held], why: anyhow::Error) -> Left {
-        Left { provider: account.provider().to_owned(), held: held.to_vec(), why, dead: self.twice }
+        Left { provider: account.provider().to_owned(), held: held.to_vec(), why, of_build: !self.finished }
     }
 }
 

@@ -155,7 +155,8 @@ impl Image {
         };
         let whole = |held: &Held| [Kind::Snapshot, Kind::Label].contains(&held.kind);
         let goes = |held: &Held| held.build.as_ref() == Some(&self.build) && whole(held);
-        let removed = Sweep::default().run(account, goes).await.context("the image could not be deleted")?;
+        let sweep = Sweep { finished: true, ..Sweep::default() };
+        let removed = sweep.run(account, goes).await.context("the image could not be deleted")?;
         for held in removed.removed {
             println!("deleted {held}");
         }

@@ -130,7 +130,7 @@ impl AccountBuild<'_> {
             return Ok(finished.await??);
         }
         let begun = &journal.begun;
-        let sweep = Sweep { twice: made.is_err(), claims: self.claims() };
+        let sweep = Sweep { twice: made.is_err(), claims: self.claims(), ..Sweep::default() };
         match (made, sweep.run(account, |held| begun.leaves(held)).await) {
             (made, Ok(swept)) => {
                 for held in &swept.removed {
@@ -154,7 +154,7 @@ impl AccountBuild<'_> {
         let (ours, _) = ours.unwrap_or_default();
         let held = ours.into_iter().filter(|held| begun.leaves(held)).collect();
         let why = interrupt::fault("a second time: nothing was waited for").into();
-        Left { provider: begun.provider.clone(), held, why, dead: true }.into()
+        Left { provider: begun.provider.clone(), held, why, of_build: true }.into()
     }
 
     fn claims(&self) -> Claims {

@@ -202,7 +202,40 @@ fn matters(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::ui::Mode;
+
+    /// It has machines of an account to remove, and says so while it does.
+    #[tokio::test]
+    async fn a_builder_that_takes_too_long_cleans_up_before_it_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let (builder, cleaned) = (folder.path().join("builder"), folder.path().join("cleaned"));
+        // A shell cannot take a signal that whoever started the tests has had ignored.
+        let script = format!(
+            "import signal, sys, time\ndef clean_up(*_):\n    print('cancelling', flush=True)\n    \
+             time.sleep(0.3)\n    open('{}', 'w')\n    sys.exit(1)\nsignal.signal(signal.SIGINT, clean_up)\ntime.sleep(600)\n",
+            cleaned.display()
+        );
+        fs::write(&builder, script).unwrap();
+        let python = ["python3".to_owned()];
+        let ui = Ui::new(Mode::Plain, 1);
+        let step = ui.step("packer", "building");
+        let run = PackerRun {
+            prefix: &python,
+            packer: &builder,
+            template: folder.path(),
+            variables: &builder,
+            home: None,
+            environment: &[],
+            deadline: Duration::from_secs(1),
+            left: "look there",
+        };
+        let error = run.run(&ui, &step).await.unwrap_err();
+        assert!(error.to_string().contains("did not end within 1 s"), "{error:#}");
+        assert!(cleaned.exists(), "it was ended before it had cleaned up");
+    }
 
     #[test]
     fn provisioners_are_named_by_their_script() {

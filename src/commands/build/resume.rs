@@ -143,7 +143,7 @@ async fn sweep(
     ui: &Ui,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let swept = Sweep { twice: true, claims }.run(account, |held| begun.leaves(held));
+    let swept = Sweep { twice: true, claims, ..Sweep::default() }.run(account, |held| begun.leaves(held));
     let swept = until(interrupt, swept).await?;
     for held in &swept.removed {
         ui.say(&format!("removed {held}"));
