@@ -31,8 +31,9 @@ const RESTARTS: u64 = 20;
 
 const DATABASE: &str = "echora-postgres";
 const APP: &str = "echora-backend";
+const CADDY: &str = "echora-caddy";
 /// The containers of the stack, as compose.yaml names them.
-pub(crate) const CONTAINERS: [&str; 3] = [DATABASE, APP, "echora-caddy"];
+pub(crate) const CONTAINERS: [&str; 3] = [DATABASE, APP, CADDY];
 /// The volumes of the database and of its socket, as compose.yaml names them.
 const DATA: &str = "echora_pgdata";
 const SOCKET: &str = "echora_pgsocket";
@@ -122,7 +123,7 @@ pub(crate) fn database_is_empty(system: &System) -> Result<bool> {
 
 /// Whether there is a web server that runs already.
 pub(crate) fn caddy_runs(system: &System) -> Result<bool> {
-    Ok(engine::container(system, "echora-caddy")?.is_some_and(|container| container.status == "running"))
+    Ok(engine::container(system, CADDY)?.is_some_and(|container| container.status == "running"))
 }
 
 /// Removes the database with the containers that hold it.
