@@ -88,6 +88,23 @@ async fn a_domain_that_does_not_lead_here_changes_nothing_and_one_that_is_forced
     assert!(shown.contains(DOMAIN), "{shown}");
 }
 
+/// As a deployment script does, or an operator after a fault: the climb looks again whether there is a domain to take.
+#[tokio::test]
+async fn whoever_starts_first_boot_again_starts_the_climb_behind_it() {
+    const CLIMBED: &str = "systemctl show --value -p ExecMainStartTimestampMonotonic echora-climb";
+    let mut rented = Rented::make().await;
+    rented.start().await;
+    rented.login(0).await;
+    rented.cell.settled(BOOT).await.unwrap();
+    let climbed =
+        async |rented: &Rented| rented.cell.inside(CLIMBED).await.unwrap().trim().parse::<u64>().unwrap();
+    let before = climbed(&rented).await;
+    assert!(before > 0, "it was never started");
+    rented.cell.inside("systemctl restart echora-firstboot").await.unwrap();
+    rented.cell.settled(BOOT).await.unwrap();
+    assert!(climbed(&rented).await > before, "it was not started again");
+}
+
 /// Its tries follow each other without the pauses of the field.
 const SOON: &str = "[Service]\nRestartSec=1s\nRestartSteps=0\n";
 const TRIES: &str = "systemctl show --value -p NRestarts echora-climb";

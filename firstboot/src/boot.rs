@@ -41,7 +41,7 @@ const BACKEND_USER: u32 = 10001;
 /// How far the database has come.
 const BEGUN: &str = "begun\n";
 /// What is said when a server that was set up has lost its data.
-const LOST: &str = "this server was set up before, and its database is empty now: restore the data, or remove \
+const LOST: &str = "this server was set up before, and nobody has an account in its database now: restore the data, or remove \
                     /var/lib/echora/state.json and /var/lib/echora/database to begin anew";
 
 /// Sets the machine up, or finds that it is.
@@ -98,12 +98,13 @@ impl Boot<'_> {
         self.begin("fence", "closing the door while this server is set up");
         caddy::write(self.system, Gate::Fence, &Site::default())?;
         engine::wait(self.system)?;
+        // One that runs has what it was started with, and Compose leaves it alone.
+        let ran = compose::caddy_runs(self.system)?;
+        compose::stop_app(self.system)?;
         ports::check(self.system)?;
         // The database takes the longest to come up, nobody can reach it, and all that it needs is its password.
         self.make_keys()?;
         self.prepare_database()?;
-        // One that runs has what it was started with, and Compose leaves it alone.
-        let ran = compose::caddy_runs(self.system)?;
         compose::start(self.system, &["caddy", "postgres"])?;
         if ran {
             compose::reload_started_caddy(self.system)?;
@@ -126,7 +127,7 @@ impl Boot<'_> {
         self.begin("stack", "starting the database and the app");
         compose::wait_for_database(self.system)?;
         // Whoever signs up first in an empty one owns it, and a copy's owner is not made anew.
-        ensure!(original.is_none() || !compose::database_is_empty(self.system)?, LOST);
+        ensure!(original.is_none() || !compose::nobody_has_an_account(self.system)?, LOST);
         files::write(&self.system.database(), 0o600, DATABASE_MADE)?;
         compose::start(self.system, &["backend"])?;
         compose::wait_for_app(self.system)?;

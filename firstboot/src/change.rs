@@ -13,6 +13,7 @@ use crate::compose;
 use crate::credentials;
 use crate::engine;
 use crate::files;
+use crate::interrupt::{Deferred, heed};
 use crate::site::Site;
 use crate::state::State;
 use crate::system::System;
@@ -40,6 +41,8 @@ struct Saved {
 /// Makes `site` the one that is served, and looks whether it is; else everything is as it was.
 pub(crate) fn make(system: &System, site: &Site) -> Result<()> {
     validate(system, site).context("Caddy refuses the new configuration; nothing was changed")?;
+    // Whoever asks to end meanwhile gets everything as it was.
+    let _deferred = Deferred::begin()?;
     let record = system.change();
     files::write(&record, 0o600, &serde_json::to_string(&save(system)?)?)?;
     match switch(system, site) {
@@ -78,11 +81,13 @@ fn switch(system: &System, site: &Site) -> Result<()> {
     caddy::write(system, Gate::Site, site)?;
     files::write(&variables, 0o600, &site.passkeys())?;
     compose::reload_caddy(system)?;
+    heed()?;
     if restart {
         start_app(system)?;
     }
     let url = site.url();
     door::check(system, &url)?;
+    heed()?;
     let mut state = State::read(system)?.context("this server has no state")?;
     state.url.clone_from(&url);
     state.write(system)?;

@@ -7,7 +7,7 @@ use crate::change;
 use crate::console::Console;
 use crate::reach::Report;
 use crate::site::Site;
-use crate::state::State;
+use crate::state::{State, instance_id};
 use crate::system::System;
 use crate::turn::Turn;
 
@@ -17,7 +17,9 @@ pub fn climb(system: &System) -> Result<()> {
     if change::undo_what_was_cut_off(system)? {
         println!("undid a change that was cut off");
     }
-    let Some(state) = State::read(system)?.filter(|state| state.finished) else { return Ok(()) };
+    let Some(state) = State::read(system)?.filter(|state| state.is_finished_for(&instance_id(system))) else {
+        return Ok(());
+    };
     let Some(site) = Site::of_state(system, &state)? else { return Ok(()) };
     let Some(domain) = site.domain.clone().filter(|_| !site.proved) else { return Ok(()) };
     let report = Report::make(system, &domain, &site)?;

@@ -11,6 +11,7 @@ use crate::database;
 use crate::engine::{self, Container};
 use crate::environment::Environment;
 use crate::files;
+use crate::interrupt::heed;
 use crate::owner::Backend;
 use crate::system::System;
 
@@ -39,9 +40,17 @@ const DATA: &str = "echora_pgdata";
 const SOCKET: &str = "echora_pgsocket";
 /// Variables without which compose.yaml is refused.
 const REQUIRED: [&str; 4] = ["POSTGRES_PASSWORD", "JWT_SECRET", "HMAC_SECRET", "ANNOUNCED_IP"];
-/// Counts what the app has made; the password is the container's own and stands in no argument.
-const TABLES: &str = "PGPASSWORD=\"$POSTGRES_PASSWORD\" exec psql --username=echora --dbname=echora --no-align \
-    --tuples-only --command=\"SELECT count(*) FROM pg_tables WHERE schemaname = 'public'\"";
+/// Counts accounts, none where the app has not made its tables; the password is the container's own and stands in no
+/// argument.
+const ACCOUNTS: &str = r#"
+export PGPASSWORD="$POSTGRES_PASSWORD"
+ask() { psql --username=echora --dbname=echora --no-align --tuples-only --command="$1"; }
+there=$(ask "SELECT to_regclass('public.users') IS NOT NULL") || exit
+case $there in
+f) echo 0 ;;
+*) ask "SELECT count(*) FROM users" ;;
+esac
+"#;
 
 /// Starts services and waits for none of them.
 pub(crate) fn start(system: &System, services: &[&str]) -> Result<()> {
@@ -77,6 +86,7 @@ fn wait(system: &System, name: &str, is_ready: impl Fn(&Container) -> bool) -> R
     let pause = || (began.elapsed() / PART).clamp(PAUSE, LONGEST_PAUSE);
     let mut first = None;
     loop {
+        heed()?;
         let container = engine::container(system, name)?.with_context(|| format!("there is no {name}"))?;
         if container.status == "running" && becomes_ready(|| is_ready(&container), pause) {
             return Ok(());
@@ -112,18 +122,32 @@ pub(crate) fn database_exists(system: &System) -> Result<bool> {
     Ok(engine::volume(system, DATA)?.is_some())
 }
 
-/// Whether the database that is up holds nothing that the app has made.
-pub(crate) fn database_is_empty(system: &System) -> Result<bool> {
+/// Whether nobody has an account in the database that is up: whoever signs up first would own the server.
+pub(crate) fn nobody_has_an_account(system: &System) -> Result<bool> {
     let mut command = compose(system)?;
-    command.args(["exec", "--no-TTY", "postgres", "sh", "-c", TABLES]);
-    let tables = run(&mut command, "a look into the database", ASK)?;
-    let tables: u32 = tables.trim().parse().context("the database does not count its tables")?;
-    Ok(tables == 0)
+    command.args(["exec", "--no-TTY", "postgres", "sh", "-c", ACCOUNTS]);
+    let accounts = run(&mut command, "a look into the database", ASK)?;
+    let accounts: u64 = accounts.trim().parse().context("the database does not count its accounts")?;
+    Ok(accounts == 0)
 }
 
 /// Whether there is a web server that runs already.
 pub(crate) fn caddy_runs(system: &System) -> Result<bool> {
-    Ok(engine::container(system, CADDY)?.is_some_and(|container| container.status == "running"))
+    runs(system, CADDY)
+}
+
+/// Stops an app that Docker has started again by itself: it makes its tables in a database that it finds empty.
+pub(crate) fn stop_app(system: &System) -> Result<()> {
+    if !runs(system, APP)? {
+        return Ok(());
+    }
+    run(compose(system)?.args(["stop", "backend"]), "docker compose stop backend", UP).map(drop)
+}
+
+fn runs(system: &System, name: &str) -> Result<bool> {
+    // One that ends again and again is started again and again.
+    let runs = |container: Container| ["running", "restarting"].contains(&container.status.as_str());
+    Ok(engine::container(system, name)?.is_some_and(runs))
 }
 
 /// Removes the database with the containers that hold it.

@@ -10,7 +10,7 @@ use crate::change;
 use crate::inputs::rules;
 use crate::reach::Report;
 use crate::site::Site;
-use crate::state::State;
+use crate::state::{State, instance_id};
 use crate::system::System;
 use crate::turn::Turn;
 
@@ -37,6 +37,12 @@ impl fmt::Display for Name {
 /// Prints which domain this server has and how far it has come.
 pub fn show(system: &System) -> Result<()> {
     let site = site(system)?;
+    if system.change().exists() {
+        println!(
+            "a change of the domain is under way, or was cut off: then the next `echora-domain NAME`, or the next boot, \
+             undoes it"
+        );
+    }
     match &site.domain {
         None => println!("this server has no domain; it is at {}", site.url()),
         Some(domain) if site.proved => println!("{domain}: this server is at {}", site.url()),
@@ -125,7 +131,8 @@ fn as_it_is(system: &System) -> Result<Site> {
 fn site(system: &System) -> Result<Site> {
     const HINT: &str = "this server is not set up yet: wait for its first boot (systemctl status echora-firstboot), or \
                         set `domain` in /etc/echora/config.toml before it";
-    let state = State::read(system)?.filter(|state| state.finished).context(HINT)?;
+    let state = State::read(system)?.filter(|state| state.is_finished_for(&instance_id(system)));
+    let state = state.context(HINT)?;
     Site::of_state(system, &state)?.context(HINT)
 }
 

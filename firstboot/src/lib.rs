@@ -30,6 +30,7 @@ mod fence;
 mod files;
 mod inputs;
 mod instance;
+mod interrupt;
 mod memory;
 pub mod metadata;
 mod owner;
@@ -43,4 +44,5 @@ mod system;
 mod turn;
 
 pub use instance::Instance;
+pub use interrupt::Interrupted;
 pub use system::System;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use arguments::{Command, parse};
-use echora_firstboot::{boot, climb, doctor, domain, ready, settings};
+use echora_firstboot::{Interrupted, boot, climb, doctor, domain, ready, settings};
 
 mod arguments;
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     if let Err(error) = outcome {
         eprintln!("error: {error:#}");
-        return ExitCode::FAILURE;
+        return if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE };
     }
     ExitCode::SUCCESS
 }

@@ -92,6 +92,14 @@ impl Report {
         Ok(report)
     }
 
+    /// What was kept; none where nobody has looked.
+    pub(crate) fn read(system: &System) -> Result<Option<Self>> {
+        let path = system.domain_report();
+        files::read(&path)?
+            .map(|text| serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display())))
+            .transpose()
+    }
+
     /// Keeps it for later questions.
     pub(crate) fn write(&self, system: &System) -> Result<()> {
         files::write(&system.domain_report(), 0o600, &(serde_json::to_string_pretty(self)? + "\n"))

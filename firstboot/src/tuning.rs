@@ -9,6 +9,7 @@ use crate::environment::Environment;
 use crate::files;
 use crate::memory::Memory;
 use crate::system::System;
+use crate::turn::Turn;
 
 /// The memory that the settings below are for.
 const FITTED: &str = "TUNED_FOR_MB";
@@ -48,26 +49,32 @@ pub(crate) fn fit(environment: &mut Environment, memory: &Memory) -> bool {
     true
 }
 
-/// Follows a machine that was resized since its last boot. What cannot be done is said: the old settings still work.
+/// Follows a machine that was resized since its last boot. What cannot be done is said: it is tried again at the next one.
 pub(crate) fn follow(system: &System, console: &Console) {
     let changed = || -> Result<bool> {
         let path = system.environment();
         let Some(text) = files::read(&path)? else { return Ok(false) };
         let mut environment = Environment::parse(&text);
         // A machine that was set up by a version without settings keeps its defaults until its stack is updated.
-        if environment.get(FITTED).is_none() || !fit(&mut environment, &Memory::read(system)?) {
+        let Some(before) = environment.get(FITTED).map(str::to_owned) else { return Ok(false) };
+        if !fit(&mut environment, &Memory::read(system)?) {
             return Ok(false);
         }
-        files::write(&path, 0o600, &environment.render())?;
+        let _turn = Turn::take(system)?;
+        // That it is done is written last: who is cut off does it once more.
+        let mut under_way = environment.clone();
+        under_way.set(FITTED, &before);
+        files::write(&path, 0o600, &under_way.render())?;
         crate::engine::wait(system)?;
         crate::compose::start(system, &["postgres", "backend"])?;
+        files::write(&path, 0o600, &environment.render())?;
         Ok(true)
     };
     match changed() {
         Ok(false) => {}
         Ok(true) => console.say("this machine has another size: the database and the app are fitted to it"),
         Err(error) => console
-            .say(&format!("WARNING: the settings for this machine's memory stay as they are: {error:#}")),
+            .say(&format!("WARNING: not fitted to this machine's memory until the next boot: {error:#}")),
     }
 }
 

@@ -59,13 +59,16 @@ fn the_first_boot_sets_a_machine_of_each_provider_up() {
         // One provider's service does not know the public IPv4 address.
         let sample = entry.fixture.sample.clone();
         let (v4, v6) = (sample.public_ipv4, sample.public_ipv6.unwrap());
+        let warned = usize::from(v4.is_none());
         let (address, host) = v4.map_or((v6.clone(), format!("[{v6}]")), |v4| (v4.clone(), v4));
         // Where the provider has variables, this buyer set one.
         let variables = |source: &InputSource| matches!(source, InputSource::MetadataVariable { .. });
         let name = if machine.plan.inputs.iter().any(variables) { "chat.example.org" } else { &host };
         assert_eq!(machine.login().unwrap().url, format!("https://{name}"));
         assert_eq!(machine.variable("ANNOUNCED_IP"), Some(address));
-        assert!(run.stderr.is_empty() && !run.stdout.contains("WARNING"), "{}{}", run.stdout, run.stderr);
+        assert!(run.stderr.is_empty(), "{}", run.stderr);
+        assert_eq!(run.stdout.matches("WARNING").count(), warned, "{}", run.stdout);
+        assert_eq!(run.stdout.matches("WARNING: voice needs").count(), warned, "{}", run.stdout);
 
         let lines = machine.journal.lines();
         let mut rest = lines.iter();

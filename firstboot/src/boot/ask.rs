@@ -24,6 +24,8 @@ impl Boot<'_> {
             // One service, one client: of several lists of variables the first counts.
             let list = self.plan.inputs.iter().find(|input| source::is_metadata(input));
             givers.extend(list.and_then(|input| source::metadata(input, &mut client)));
+        } else if self.plan.inputs.iter().any(source::is_metadata) {
+            problems.push("the settings that the provider's form asked for could not be read: defaults stand in, and registration is open unless /etc/echora/config.toml says otherwise".to_owned());
         }
         givers.extend(original.map(|state| source::original(&state.inputs)));
         let (inputs, more) = inputs::choose(&mut givers);
@@ -53,6 +55,9 @@ impl Boot<'_> {
             self.warn("going on with the address of the default route; it may not be the public one");
             let Instance { public_ipv4, public_ipv6, .. } = Instance::of_default_route();
             instance = Instance { public_ipv4, public_ipv6, ..instance };
+        }
+        if instance.public_ipv4.is_none() {
+            self.warn("voice needs a public IPv4 address, and none of this machine is known: the app listens for voice over IPv4 only");
         }
         instance
     }

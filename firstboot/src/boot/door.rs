@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::command::run;
+use crate::interrupt::heed;
 use crate::system::System;
 
 /// A certificate of Caddy's own CA is made in milliseconds, on a slow machine in seconds.
@@ -18,6 +19,7 @@ const ASK: Duration = Duration::from_secs(40);
 pub(crate) fn check(system: &System, url: &str) -> Result<()> {
     let end = Instant::now() + system.at_most(DEADLINE);
     loop {
+        heed()?;
         match look(url) {
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() > end => {

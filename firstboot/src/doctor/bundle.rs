@@ -107,12 +107,16 @@ fn answer(system: &System, (name, command): &(&str, &str), patience: Duration) -
     ((*name).to_owned(), answer.unwrap_or_else(|error| format!("{error:#}\n")))
 }
 
-/// The stack's configuration without any value of its environment. A text that is no configuration is why there is none.
+/// Where a container's configuration holds what its operator chose; `x-` begins a name of the operator's own.
+const CHOSEN: [&str; 8] =
+    ["environment", "args", "content", "command", "entrypoint", "test", "labels", "annotations"];
+
+/// The stack's configuration without any value that an operator may have put a secret in. A text that is no configuration is why there is none.
 fn without_values(text: &str) -> String {
     fn mask(tree: &mut Value, inside: bool) {
         match tree {
             Value::Object(map) => map.iter_mut().for_each(|(name, value)| {
-                mask(value, inside || matches!(name.as_str(), "environment" | "args" | "content"));
+                mask(value, inside || CHOSEN.contains(&name.as_str()) || name.starts_with("x-"));
             }),
             Value::Array(items) => items.iter_mut().for_each(|item| mask(item, inside)),
             value if inside => *value = MASK.into(),

@@ -76,7 +76,7 @@ impl Facts {
             let containers = scope.spawn(|| containers::containers(system, patience));
             let door = scope.spawn(|| Ok(site::look(url, patience)));
             let app = scope.spawn(|| Ok(site::app_problem(system, patience)));
-            let boot = scope.spawn(|| Ok(history::first_boot(known, patience)));
+            let boot = scope.spawn(|| Ok(history::first_boot(system, known, patience)));
             let disk = scope.spawn(|| Disk::at(&system.root, patience));
             let network = scope.spawn(|| Ok(network(patience)));
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::certificate::Rung;
 use super::facts::Facts;
+use super::history::FAILED;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -38,6 +39,7 @@ pub(crate) fn of(facts: &Facts) -> Vec<Finding> {
     list.first_boot(facts);
     list.containers(facts);
     list.site(facts);
+    list.domain(facts);
     list.certificate(facts);
     list.network(facts);
     list.machine(facts);
@@ -76,15 +78,19 @@ impl List {
 
     fn first_boot(&mut self, facts: &Facts) {
         let boot = &facts.first_boot;
-        if boot.finished {
+        if boot.finished && boot.unit != FAILED {
             return;
         }
         if matches!(boot.unit.as_str(), "activating" | "reloading") {
             let cure = "journalctl -fu echora-firstboot shows how it goes";
             return self.problem("first_boot", "this server is still being set up", cure);
         }
-        let said =
-            boot.failure.clone().unwrap_or_else(|| "the setting up of this server has not ended".to_owned());
+        let unsaid = if boot.finished {
+            "the last boot has failed"
+        } else {
+            "the setting up of this server has not ended"
+        };
+        let said = boot.failure.clone().unwrap_or_else(|| unsaid.to_owned());
         self.problem("first_boot", said, "cure what it says; then systemctl restart echora-firstboot");
     }
 
@@ -140,15 +146,15 @@ impl List {
         }
     }
 
+    fn domain(&mut self, facts: &Facts) {
+        if let Some(message) = &facts.domain {
+            let cure = "set the record where the domain is managed; this server goes on trying";
+            self.problem("domain", message.clone(), cure);
+        }
+    }
+
     fn certificate(&mut self, facts: &Facts) {
         let Some(certificate) = &facts.certificate else { return };
-        if let Some(message) = &facts.domain {
-            self.problem(
-                "domain",
-                message.clone(),
-                "set the record where the domain is managed; this server goes on trying",
-            );
-        }
         if certificate.until <= facts.time {
             let cure = "timedatectl: is the clock right? cd /opt/echora; docker compose restart caddy";
             self.problem("certificate", "the certificate has expired", cure);

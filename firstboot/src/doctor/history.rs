@@ -11,8 +11,13 @@ use super::redact::{MASK, is_secret_name};
 use super::{ask, text};
 use crate::files;
 use crate::inputs::Used;
+use crate::reach::Report;
+use crate::site::Site;
+use crate::state::instance_id;
 use crate::system::System;
 
+/// The state of a unit whose last start failed.
+pub(super) const FAILED: &str = "failed";
 const UNIT: &str = "echora-firstboot.service";
 
 /// First boot, as far as it came.
@@ -25,7 +30,7 @@ pub(crate) struct FirstBoot {
     pub(crate) seconds: BTreeMap<String, f64>,
     /// `active`, `activating`, `failed`, ...
     pub(crate) unit: String,
-    /// What it said of its failure, unless it has finished since.
+    /// What it, or a later boot, said of its failure, unless it has finished since.
     pub(crate) failure: Option<String>,
 }
 
@@ -35,17 +40,19 @@ pub(crate) fn state(system: &System) -> Result<Value> {
 }
 
 /// First boot by its state, its unit and its journal.
-pub(crate) fn first_boot(state: &Value, patience: Duration) -> FirstBoot {
+pub(crate) fn first_boot(system: &System, state: &Value, patience: Duration) -> FirstBoot {
     let seconds = state["seconds"].as_object().into_iter().flatten();
-    let finished = state["finished"] == true;
+    // The state of a copy is its original's until its own first boot has ended.
+    let finished = state["finished"] == true && state["instance"] == instance_id(system);
+    let unit = ask("systemctl", &["show", "--property=ActiveState", "--value", UNIT], patience);
+    let unit = unit.map_or_else(|_| "unknown".to_owned(), |told| told.trim().to_owned());
     let lines = ["--unit", UNIT, "--lines", "100", "--output", "cat", "--no-pager"];
-    let failure = if finished { None } else { ask("journalctl", &lines, patience).ok() };
+    let failure = if finished && unit != FAILED { None } else { ask("journalctl", &lines, patience).ok() };
     FirstBoot {
         finished,
         version: text(&state["version"]),
         seconds: seconds.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect(),
-        unit: ask("systemctl", &["show", "--property=ActiveState", "--value", UNIT], patience)
-            .map_or_else(|_| "unknown".to_owned(), |told| told.trim().to_owned()),
+        unit,
         failure: failure
             .and_then(|told| told.lines().rev().find(|line| line.contains("FAILED")).map(str::to_owned)),
     }
@@ -60,9 +67,8 @@ pub(crate) fn inputs(state: &Value) -> Option<BTreeMap<String, Used>> {
     Some(inputs)
 }
 
-/// What is wrong with the domain, in the words of who looked at it.
+/// What is wrong with the domain, in the words of who looked at it last. One that the operator insists on is theirs.
 pub(crate) fn domain(system: &System) -> Option<String> {
-    let told = files::read(&system.path("/var/lib/echora/domain.json")).ok()??;
-    let about: Value = serde_json::from_str(&told).ok()?;
-    about["message"].as_str().filter(|message| !message.is_empty()).map(str::to_owned)
+    let (site, report) = (Site::read(system).ok()??, Report::read(system).ok()??);
+    (site.domain? == report.domain && !site.proved).then(|| report.problems().join("; "))
 }

@@ -117,6 +117,27 @@ fn a_change_that_fails_leaves_everything_as_it_was() {
     }
 }
 
+/// As by Ctrl-C while the app is made anew.
+#[test]
+fn a_change_that_somebody_interrupts_leaves_everything_as_it_was() {
+    for signal in ["INT", "HUP", "TERM"] {
+        let (machine, _internet) = running();
+        let before = files(&machine);
+        let once = format!(
+            "case \"$called\" in *' --no-deps backend') [ -e asked ] || {{ touch asked; kill -{signal} \"$(cat pid)\"; }} ;; esac"
+        );
+        machine.journal.answer("docker", &once);
+        let run = machine.call(&["domain", NAME]);
+        assert_eq!(run.status.code(), Some(130), "{signal}: {} {}", run.stdout, run.stderr);
+        assert!(
+            run.stderr.contains("as it was before") && run.stderr.contains("interrupted"),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(files(&machine), before, "{signal}");
+    }
+}
+
 #[test]
 fn a_change_that_cannot_be_undone_is_undone_later() {
     let (machine, _internet) = running();

@@ -150,9 +150,20 @@ fn a_server_that_has_lost_its_data_is_not_opened() {
     let run = machine.boot();
     assert_eq!(run.status.code(), Some(1), "{}", run.stderr);
     let (console, lines) = (machine.console(), machine.journal.lines());
-    assert!(console.contains("its database is empty now") && console.contains("to begin anew"), "{console}");
+    assert!(
+        console.contains("nobody has an account in its database now") && console.contains("to begin anew"),
+        "{console}"
+    );
     assert!(machine.read(SITES).contains("import fence"), "{}", machine.read(SITES));
     assert!(!lines.iter().any(|line| line.contains("--no-deps backend")), "{lines:#?}");
+    // Its original was set up; it is not, and nothing else opens it either.
+    let changed = machine.call(&["domain", "--force", "chat.example.org"]);
+    assert_eq!(changed.status.code(), Some(1), "{}", changed.stdout);
+    assert!(changed.stderr.contains("not set up yet"), "{}", changed.stderr);
+    let _internet = Internet::leading_to(&machine, "chat.example.org");
+    machine.put("/var/lib/echora/site.json", r#"{"domain":"chat.example.org"}"#);
+    assert_eq!(machine.call(&["climb"]).status.code(), Some(0));
+    assert!(machine.read(SITES).contains("import fence"), "{}", machine.read(SITES));
 
     // As the console says.
     *machine.app() = App::default();
@@ -194,4 +205,19 @@ fn a_web_server_that_runs_already_closes_the_door() {
     let at = |call: &str| lines.iter().position(|line| line.contains(call)).unwrap();
     assert!(at("caddy reload") < at("--no-deps backend"), "{lines:#?}");
     assert!(lines[at("caddy reload")].starts_with("fence "), "{lines:#?}");
+}
+
+/// Docker starts it again by itself, and in an empty database it makes its tables at once.
+#[test]
+fn an_app_that_runs_already_is_stopped_before_its_database_is_looked_at() {
+    let machine = copy();
+    machine.journal.tell(
+        "/containers/echora-backend/json",
+        r#"{"State":{"Pid":4242,"Status":"running"},"RestartCount":0}"#,
+    );
+    machine.boot_well();
+    let lines = machine.journal.lines();
+    let at = |call: &str| lines.iter().position(|line| line.contains(call)).unwrap();
+    assert!(at("stop backend") < at(" psql ") && at(" psql ") < at("--no-deps backend"), "{lines:#?}");
+    assert!(lines[at("stop backend")].starts_with("fence "), "{lines:#?}");
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use provider_profiles::{Catalog, Entry, InputSource};
 
 use crate::support::checks::{CREDENTIALS, STATE, assert_is_set_up};
+use crate::support::http::Answer;
 use crate::support::machine::{Machine, Run};
 use crate::support::names::Internet;
 
@@ -72,6 +73,26 @@ fn the_strongest_way_in_wins() {
         assert_eq!(source_of(&machine, "domain"), source);
         assert_eq!(source_of(&machine, "registration"), "default");
     }
+}
+
+/// What the buyer wished is not known then, and that registration was to be closed least of all.
+#[test]
+fn settings_that_the_provider_does_not_hand_out_are_missed_aloud() {
+    let machine = by_metadata();
+    machine.trouble_metadata(|| Some(Answer::Reply(503, "later".into())));
+    let run = machine.boot_impatiently();
+    assert_eq!(run.status.code(), Some(0), "{}", run.stderr);
+    let console = machine.console();
+    assert!(console.contains("WARNING: the settings that the provider's form asked for"), "{console}");
+    assert!(!by_environment_at_boot().contains("the provider's form"));
+}
+
+/// The console of a machine whose provider hands nothing out by its service.
+fn by_environment_at_boot() -> String {
+    let machine = by_environment();
+    machine.trouble_metadata(|| Some(Answer::Reply(503, "later".into())));
+    machine.boot_impatiently();
+    machine.console()
 }
 
 #[test]

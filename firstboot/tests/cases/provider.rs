@@ -82,6 +82,7 @@ fn an_address_that_is_not_public_is_told_and_not_used() {
     let console = machine.console();
     assert!(console.contains("calls 10.0.0.9 public, but the Internet cannot reach it"), "{console}");
     assert_eq!(machine.variable("ANNOUNCED_IP"), sample.public_ipv6);
+    assert!(console.contains("WARNING: voice needs a public IPv4 address"), "{console}");
     assert!(!machine.read(SITES).contains("10.0.0.9"));
 
     for (v4, v6) in [(Some("192.168.1.9"), Some("fd00::9")), (None, None)] {

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use super::doctor::leads_elsewhere;
 use super::server::{json, screen, server};
 use crate::support::machine::Machine;
 
@@ -117,16 +118,15 @@ fn no_canary_gets_out() {
             .journal
             .answer(program, "case \"$called\" in *' config '*) cat configuration ;; *) cat gossip ;; esac");
     }
-    let configuration = serde_json::json!({"services": {"bot": {"image": "bot", "environment": {"A": "CANARY", "B": ["CANARY"]}}}});
+    let configuration = serde_json::json!({"services": {"bot": {"image": "bot", "environment": {"A": "CANARY", "B": ["CANARY"]},
+        "command": ["redis-server", "--requirepass", "CANARY"], "entrypoint": ["sh", "-c", "CANARY"], "healthcheck": {"test": ["CMD", "CANARY"]},
+        "labels": {"auth": "CANARY"}, "x-own": "CANARY"}}});
     fs::write(machine.path("/journal/configuration"), configuration.to_string()).unwrap();
     machine.journal.answer(
         "ss",
         &format!("echo 'tcp LISTEN 0 1 0.0.0.0:80 *:* users:((\"{}\",pid=1,fd=3))'", secrets[0]),
     );
-    machine.put(
-        "/var/lib/echora/domain.json",
-        &serde_json::json!({"message": format!("asked with {CHOSEN}")}).to_string(),
-    );
+    leads_elsewhere(&machine, &format!("asked with {CHOSEN}"));
 
     let bundle = machine.path("/bundle.tar");
     let run = machine.run(machine.command(&["doctor", "--bundle", bundle.to_str().unwrap()]));

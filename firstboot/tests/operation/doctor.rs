@@ -9,6 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::server::{FIREWALL, container, json, screen, server};
+use crate::support::checks::INSTANCE;
 use crate::support::machine::Machine;
 
 fn fits(screen: &str) {
@@ -57,7 +58,7 @@ fn machines_get_the_same_under_names_that_stay() {
 /// Something that goes wrong, and in which words of which finding it is told.
 type Trouble = (fn(&Machine), &'static str, &'static str);
 
-const TROUBLES: [Trouble; 14] = [
+const TROUBLES: [Trouble; 16] = [
     (
         |m| m.journal.answer("df", "printf 'x\\next4 24576 300 4%%\\n'"),
         "disk",
@@ -74,11 +75,7 @@ const TROUBLES: [Trouble; 14] = [
     (|m| m.journal.answer("curl", "echo '503 0.01 0'"), "site", "answers with status 503"),
     (|m| expires(m, "-30 days", "-1 hour"), "certificate", "has expired"),
     (|m| expires(m, "-89 days", "+1 day"), "certificate", "should have been renewed"),
-    (
-        |m| m.put("/var/lib/echora/domain.json", r#"{"message":"chat.example.org points to 198.51.100.1"}"#),
-        "domain",
-        "points to 198.51.100.1",
-    ),
+    (|m| leads_elsewhere(m, "points to 198.51.100.1"), "domain", "points to 198.51.100.1"),
     (|m| remembers(m, 20), "memory", "memory is short"),
     (|m| changed(m, "/State/Health/Status", "unhealthy".into()), "containers", "echora-backend is unhealthy"),
     (|m| changed(m, "/State/Status", "restarting".into()), "containers", "echora-backend is restarting"),
@@ -88,7 +85,23 @@ const TROUBLES: [Trouble; 14] = [
         "echora-backend was ended for want of memory",
     ),
     (|m| m.put("/var/lib/echora/state.json", r#"{"finished":false}"#), "first_boot", "has not ended"),
+    (|m| m.put(INSTANCE, "a copy's\n"), "first_boot", "has not ended"),
+    (a_later_boot_failed, "first_boot", "the site cannot follow"),
 ];
+
+/// The server has a domain that is not its own yet.
+pub(super) fn leads_elsewhere(machine: &Machine, words: &str) {
+    const DOMAIN: &str = "chat.example.org";
+    machine.put("/var/lib/echora/site.json", &json!({"domain": DOMAIN}).to_string());
+    let finding = json!({"address": "198.51.100.1", "verdict": "elsewhere", "words": words});
+    let report = json!({"domain": DOMAIN, "proved": false, "findings": [finding]});
+    machine.put("/var/lib/echora/domain.json", &report.to_string());
+}
+
+fn a_later_boot_failed(machine: &Machine) {
+    machine.journal.answer("systemctl", "echo failed");
+    machine.journal.answer("journalctl", "echo 'this boot FAILED in step 1: the site cannot follow'");
+}
 
 /// What works and could be better.
 const ADVICE: [Trouble; 6] = [

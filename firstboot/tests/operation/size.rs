@@ -173,3 +173,29 @@ fn the_settings_follow_a_machine_that_is_resized() {
     assert!(lines.iter().any(|line| line.contains("up --detach --no-deps postgres backend")), "{lines:#?}");
     assert!(machine.console().contains("this machine has another size"), "{}", machine.console());
 }
+
+/// Whether the database has the settings, its file does not tell: what failed or was cut off is done once more.
+#[test]
+fn settings_that_did_not_reach_the_stack_are_tried_again() {
+    let resized = || {
+        let machine = small();
+        machine.boot_well();
+        machine.put("/proc/meminfo", &memory(3920, 0));
+        machine.journal.calm();
+        machine
+    };
+    let failed = resized();
+    failed.journal.refuse("postgres backend");
+    failed.boot_well();
+    assert!(failed.console().contains("not fitted to this machine's memory"), "{}", failed.console());
+    let cut_off = resized();
+    cut_off.journal.kill("before", 2);
+    assert!(cut_off.boot().was_killed());
+    for machine in [failed, cut_off] {
+        machine.journal.calm();
+        machine.boot_well();
+        let lines = machine.journal.lines();
+        assert!(lines.iter().any(|line| line.contains("--no-deps postgres backend")), "{lines:#?}");
+        assert_eq!(machine.variable("TUNED_FOR_MB").as_deref(), Some("3840"));
+    }
+}
