@@ -1,5 +1,5 @@
 //! A buyer's machine, ordered at the played API by the provider's own client: what the API tells the client is what first
-//! boot learns on the machine, whether settings come in user-data or by the provider's deployment script.
+//! boot learns on the machine, whether settings come in user-data, by the listing's form or by the provider's script.
 
 mod support;
 
@@ -19,7 +19,7 @@ use echora_rehearsal::host::{Host, Site};
 use echora_rehearsal::machine::{Accelerator, KeyPair};
 use echora_rehearsal::network::Network;
 use echora_rehearsal::process::run;
-use provider_profiles::{Catalog, Entry, Simulator};
+use provider_profiles::{Catalog, Entry, InputSource, Simulator};
 use serde_json::{Value, json};
 use support::retarget::retarget;
 use support::root;
@@ -31,6 +31,8 @@ const BUILD: Duration = Duration::from_secs(600);
 const BOOT: Duration = Duration::from_secs(600);
 const ASK: Duration = Duration::from_secs(120);
 const SECRET: &str = "a $ecret \"of\" `the` form's own \\";
+
+const CLIMBS: &str = "until [ \"$(systemctl show --value -p ExecMainStartTimestampMonotonic echora-climb)\" != 0 ]; do sleep 0.2; done";
 
 /// Everything that may hold what somebody printed, and what a buyer sees who looks around.
 const SHOWN: &str = "journalctl --no-pager -q; cat /var/log/cloud-init*.log /var/log/syslog 2>/dev/null; \
@@ -54,8 +56,6 @@ fn buyers() -> Vec<Buyer> {
         });
         let mut chosen: BTreeMap<String, String> =
             FIELDS.iter().map(|field| (field.name.to_owned(), field.example.to_owned())).collect();
-        // It has no name server to be found by.
-        chosen.remove("domain");
         for (name, value) in
             [("admin_username", "eve"), ("admin_password", SECRET), ("server_name", "Chez Ève")]
         {
@@ -67,9 +67,10 @@ fn buyers() -> Vec<Buyer> {
 }
 
 impl Buyer {
-    /// The cloud-config that writes the settings where no script takes them.
+    /// The cloud-config that writes the settings where the provider has no form for them.
     fn user_data(&self) -> String {
-        if self.script.is_some() {
+        let form = |source: &InputSource| matches!(source, InputSource::MetadataVariable { .. });
+        if self.script.is_some() || self.entry.profile.inputs.iter().any(form) {
             return String::new();
         }
         let content: String = self
@@ -135,6 +136,8 @@ impl Buyer {
         let role = FrontDoor::new(&network, &login.url).prove(&login).await.unwrap();
         assert_eq!(role, "owner", "{id}");
 
+        // The domain has no name server to be found by: the machine is at its address and goes on looking.
+        key.ssh(&network, CLIMBS, ASK).await.unwrap_or_else(|error| panic!("{id}: no climb: {error:#}"));
         let state = key.ssh(&network, "cat /var/lib/echora/state.json", ASK).await.unwrap();
         assert!(!state.contains("$ecret"), "{id}: the state shows a secret");
         let state: Value = serde_json::from_str(&state).unwrap();

@@ -83,6 +83,7 @@ fn order(id: &str) -> Deed {
         image: "any".into(),
         keys: vec!["ssh-ed25519 AAAA test".into()],
         user_data: String::new(),
+        variables: std::collections::BTreeMap::new(),
         script: None,
     })
 }

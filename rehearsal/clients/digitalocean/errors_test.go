@@ -47,12 +47,13 @@ func TestAWrongTokenMayNothingAndAReadOnlyOneMayLook(t *testing.T) {
 func TestABadOrderIsRefusedAndLeavesNoTrace(t *testing.T) {
 	s, c := start(t, sim.Options{})
 	for words, spoil := range map[string]func(*godo.DropletCreateRequest){
-		"You specified an invalid region for Droplet creation.":                func(o *godo.DropletCreateRequest) { o.Region = "mars1" },
-		"You specified an invalid size for Droplet creation.":                  func(o *godo.DropletCreateRequest) { o.Size = "s-0vcpu" },
-		"You specified an invalid image for Droplet creation.":                 func(o *godo.DropletCreateRequest) { o.Image.Slug = "debian-3-x64" },
-		"Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)": func(o *godo.DropletCreateRequest) { o.Name = "under_score" },
-		"4711 are invalid key identifiers for Droplet creation.":               func(o *godo.DropletCreateRequest) { o.SSHKeys = []godo.DropletCreateSSHKey{{ID: 4711}} },
-		"Size is not available in this region.":                                func(o *godo.DropletCreateRequest) { o.Size, o.Region = "s-1vcpu-512mb-10gb", "tor1" },
+		"You specified an invalid region for Droplet creation.":                        func(o *godo.DropletCreateRequest) { o.Region = "mars1" },
+		"You specified an invalid size for Droplet creation.":                          func(o *godo.DropletCreateRequest) { o.Size = "s-0vcpu" },
+		"You specified an invalid image for Droplet creation.":                         func(o *godo.DropletCreateRequest) { o.Image.Slug = "debian-3-x64" },
+		"Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)":         func(o *godo.DropletCreateRequest) { o.Name = "under_score" },
+		"4711 are invalid key identifiers for Droplet creation.":                       func(o *godo.DropletCreateRequest) { o.SSHKeys = []godo.DropletCreateSSHKey{{ID: 4711}} },
+		"Tag names may only contain letters, numbers, colons, dashes, and underscores": func(o *godo.DropletCreateRequest) { o.Tags = []string{"no tag"} },
+		"Size is not available in this region.":                                        func(o *godo.DropletCreateRequest) { o.Size, o.Region = "s-1vcpu-512mb-10gb", "tor1" },
 	} {
 		spoilt := order("echora-1")
 		spoilt.Tags = []string{"of-a-refused-order"}

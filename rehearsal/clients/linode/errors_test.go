@@ -208,6 +208,8 @@ func TestADiskThatCannotBeImagedIsRefused(t *testing.T) {
 	refused(t, err, http.StatusBadRequest, "[disk_id] Only ext3 and ext4 disks can be imaged")
 	_, err = c.CreateImage(ctx, linodego.ImageCreateOptions{DiskID: 4711, Label: "none"})
 	refused(t, err, http.StatusNotFound, "[disk_id] Not found")
+	_, err = c.CreateImage(ctx, linodego.ImageCreateOptions{DiskID: imaged(t, c, instance.ID).ID, Label: "no/label"})
+	refused(t, err, http.StatusBadRequest, "[label] label is not valid")
 }
 
 func TestAnImageThatTakesLongOutlastsTheClientsPatience(t *testing.T) {

@@ -79,3 +79,48 @@ func TestAReleaseTakesThePlaceOfTheBuildThatIsLive(t *testing.T) {
 		t.Error("nobody sees it")
 	}
 }
+
+// offered finds what a buyer chooses, whose form has to ask for all of this.
+func offered(t *testing.T, c *govultr.Client, form map[string]string) string {
+	t.Helper()
+	for _, offer := range listed[govultr.Application](t)(c.Application.List(ctx, nil)) {
+		if offer.Name != "Echora" || offer.Type != "marketplace" {
+			continue
+		}
+		asked := map[string]bool{}
+		for _, variable := range must[[]govultr.MarketplaceAppVariable](t)(c.Marketplace.ListAppVariables(ctx, offer.ImageID)) {
+			asked[variable.Name] = true
+		}
+		for name := range form {
+			if !asked[name] {
+				t.Errorf("the form does not ask for %s", name)
+			}
+		}
+		return offer.ImageID
+	}
+	t.Fatal("there is no such listing")
+	return ""
+}
+
+func TestABuyerOrdersTheListing(t *testing.T) {
+	s, c := start(t, sim.Options{})
+	wanted := order("chez-eve")
+	wanted.OsID, wanted.AppVariables = 0, map[string]string{"domain": "chat.example.org"}
+	wanted.ImageID = offered(t, c, wanted.AppVariables)
+	if made := rent(t, s, c, wanted); made.ImageID != wanted.ImageID {
+		t.Errorf("it is made of %q", made.ImageID)
+	}
+	// The other path that is told of the form.
+	done(t, ask(c, http.MethodGet, "/v2/applications/"+wanted.ImageID+"/variables", nil, nil))
+	for what, spoil := range map[string]func(*govultr.InstanceCreateReq){
+		"another image":  func(o *govultr.InstanceCreateReq) { o.ImageID = "nobodys" },
+		"an OS as well":  func(o *govultr.InstanceCreateReq) { o.OsID = 2284 },
+		"nothing at all": func(o *govultr.InstanceCreateReq) { o.ImageID = "" },
+	} {
+		spoilt := *wanted
+		spoil(&spoilt)
+		if _, _, err := c.Instance.Create(ctx, &spoilt); err == nil {
+			t.Errorf("%s was taken", what)
+		}
+	}
+}

@@ -13,14 +13,19 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// What a buyer does: a machine with a key and user-data.
+// What a buyer does: a machine of the listing with a key and its form filled in, or one with user-data.
 func TestOrdered(t *testing.T) {
 	wanted := sim.Ordered(t)
 	source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: os.Getenv("VULTR_API_KEY")})
 	c := govultr.NewClient(oauth2.NewClient(ctx, source))
 	key := must[*govultr.SSHKey](t)(c.SSHKey.Create(ctx, &govultr.SSHKeyReq{Name: wanted.Name, SSHKey: wanted.Key}))
 	options := order(wanted.Name)
-	options.SSHKeys, options.UserData = []string{key.ID}, base64.StdEncoding.EncodeToString([]byte(wanted.UserData))
+	options.SSHKeys = []string{key.ID}
+	if wanted.UserData != "" {
+		options.UserData = base64.StdEncoding.EncodeToString([]byte(wanted.UserData))
+	} else {
+		options.OsID, options.ImageID, options.AppVariables = 0, offered(t, c, wanted.Form), wanted.Form
+	}
 	made := must[*govultr.Instance](t)(c.Instance.Create(ctx, options))
 	wanted.Running(t, func() bool {
 		made = must[*govultr.Instance](t)(c.Instance.Get(ctx, made.ID))

@@ -23,6 +23,9 @@ pub struct Order {
     pub keys: Vec<String>,
     /// User-data; empty when there is none.
     pub user_data: String,
+    /// What the buyer wrote into the listing's form, where the machine is told so by its metadata service.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
     /// What the provider runs on it at first boot.
     #[serde(default)]
     pub script: Option<Script>,

@@ -1,6 +1,5 @@
 //! What a host does when it is told to.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -63,8 +62,8 @@ impl Shared {
             bail!("there is room for one machine, and {} takes it", there.id);
         }
         let backing = lock(&self.held).snapshots.get(&order.image).unwrap_or(&site.base).clone();
-        let mut setting =
-            setting_for(&site.entry, order.keys.clone(), order.user_data.clone(), BTreeMap::new());
+        let (keys, user_data) = (order.keys.clone(), order.user_data.clone());
+        let mut setting = setting_for(&site.entry, keys, user_data, order.variables.clone());
         setting.instance.instance_id.clone_from(&order.id);
         setting.instance.region = Some(order.region.clone());
         setting.instance.hostname = Some(order.name.clone());
