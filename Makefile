@@ -69,8 +69,8 @@ stand-in: setup ## build the stand-in app of the rehearsals
 contract: build ## check an app against the contract: make contract APP=/path/to/echora (default: the stand-in)
 	$(AS_ROOT) $(CLI) contract $(if $(APP),--app '$(APP)')
 
-bench: build ## time first boot beside bare Compose and the usual script, and several builds beside one (ROUNDS=7; VM=3: power-on to login on VMs, three times)
-	$(CARGO_BENCH) --bench first_boot -- --rounds $(or $(ROUNDS),7) $(if $(VM),--vm $(VM))
+bench: build ## time first boot beside bare Compose and the usual script, and several builds beside one (ROUNDS=7; VM=1: so often from power-on to login on VMs, 0 for not at all)
+	$(CARGO_BENCH) --bench first_boot -- --rounds $(or $(ROUNDS),7) --vm $(or $(VM),1)
 	$(CARGO_BENCH) --bench all
 
 setup: ## install what is missing, naming it first

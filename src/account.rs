@@ -25,7 +25,7 @@ use client::Client;
 pub use check::Wanted;
 pub use claims::Claims;
 pub use client::Refused;
-pub use id::{BuildId, LONGEST};
+pub use id::{BuildId, LONGEST, MAKER};
 pub use journal::{Begun, Journal};
 pub use resume::Progress;
 pub use sweep::{Left, Sweep, Swept};
@@ -226,8 +226,12 @@ impl Account {
 
 fn held(kind: Kind, resource: &Resource, item: &Value) -> Option<Held> {
     let name = place::text(item, &resource.name).unwrap_or_default();
-    let labels = resource.labels.iter().flat_map(|place| place::texts(item, place));
-    let build = labels.chain([name.clone()]).find_map(|text| BuildId::read(&text));
+    let labels: Vec<String> = resource.labels.iter().flat_map(|place| place::texts(item, place)).collect();
+    let build = labels.iter().chain([&name]).find_map(|text| BuildId::read(text));
+    // Somebody may call a machine after the image that it runs. A build's machine has its marks from the moment it is made;
+    // a snapshot may get them later.
+    let unmarked = kind == Kind::Machine && !resource.labels.is_empty() && !labels.iter().any(|l| l == MAKER);
+    let build = build.filter(|_| !unmarked);
     let created = resource.created.as_ref().and_then(|place| place::text(item, place));
     let own_time = resource.own_name.as_ref().and_then(|own| own.made_at(&name));
     Some(Held { kind, id: place::text(item, &resource.id)?, name, build, created, own_time })
@@ -237,4 +241,27 @@ fn held(kind: Kind, resource: &Resource, item: &Value) -> Option<Held> {
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_machine_is_a_builds_when_it_has_the_makers_mark_and_a_snapshot_by_its_name_too() {
+        let resource: Resource = toml::from_str(
+            "list = '/m'\nitems = 'm'\nid = 'id'\nname = 'name'\nlabels = ['tags/*']\ndelete = '/m/{id}'\n",
+        )
+        .unwrap();
+        let build = "echora-20261124-103205-a1b2c3";
+        let ours = |kind, name: &str, tags: &[&str]| {
+            held(kind, &resource, &json!({"id": 1, "name": name, "tags": tags})).unwrap().build.is_some()
+        };
+        assert!(ours(Kind::Machine, "builder", &[MAKER, build]));
+        assert!(ours(Kind::Machine, build, &[MAKER]));
+        assert!(!ours(Kind::Machine, build, &[]) && !ours(Kind::Machine, "chat", &[build, "production"]));
+        assert!(!ours(Kind::Machine, "chat", &[MAKER]));
+        assert!(ours(Kind::Snapshot, build, &[]));
+    }
 }

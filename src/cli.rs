@@ -12,7 +12,7 @@ use crate::commands::images::Images;
 use crate::commands::providers::Providers;
 use crate::commands::prune::Prune;
 use crate::commands::{cache, shell};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{HALF_REMOVED, Interrupt};
 
 /// Builds 1-Click VM images of Echora, proves them by booting them as a customer would
 #[derive(Debug, Parser)]
@@ -57,8 +57,8 @@ impl Cli {
     pub async fn run(self, interrupt: &Interrupt) -> Result<()> {
         match self.command {
             Command::Build(build) => build.run(interrupt).await,
-            Command::Images(images) => interrupt.ends(images.run()).await,
-            Command::Prune(prune) => interrupt.ends(prune.run()).await,
+            Command::Images(images) => interrupt.until(HALF_REMOVED, images.run()).await,
+            Command::Prune(prune) => interrupt.until(HALF_REMOVED, prune.run()).await,
             Command::Boot(boot) => interrupt.ends(boot.run()).await,
             Command::Credentials(credentials) => credentials.run(),
             Command::Generate(generate) => generate.run(),

@@ -9,6 +9,10 @@ use tokio::sync::watch;
 
 use crate::error::{Exit, Fault};
 
+/// What an end leaves of a command that removes things.
+pub const HALF_REMOVED: &str =
+    "what was not removed by then is still there; the same command goes on with it";
+
 /// Counts the requests to end; clones count together.
 #[derive(Debug, Clone)]
 pub struct Interrupt(watch::Receiver<u32>);
@@ -51,9 +55,14 @@ impl Interrupt {
 
     /// Runs a command that leaves nothing behind when it is dropped, until somebody asks to end.
     pub async fn ends<T>(&self, command: impl Future<Output = Result<T>>) -> Result<T> {
+        self.until("everything that was started has been stopped and removed", command).await
+    }
+
+    /// Runs a command until somebody asks to end; `hint` says what that leaves.
+    pub async fn until<T>(&self, hint: &str, command: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             outcome = command => outcome,
-            () = self.number(1) => Err(fault("everything that was started has been stopped and removed").into()),
+            () = self.number(1) => Err(fault(hint).into()),
         }
     }
 }

@@ -38,6 +38,18 @@ impl Listings {
         }
     }
 
+    /// Refuses where nothing tells what a provider's listing uses: what is not named is taken for unused.
+    pub fn must_tell(&self, provider: &str) -> Result<(), Fault> {
+        if self.0.contains_key(provider) {
+            return Ok(());
+        }
+        let what = format!("{FILE} does not tell which snapshots the listing at {provider} uses");
+        let cure = format!(
+            "write `[{provider}]` and `uses = [\"BUILD\"]` into it, `uses = []` where there is no listing"
+        );
+        Err(Fault::new(Exit::Usage, what, cure))
+    }
+
     /// Whether a provider's listing uses a snapshot.
     #[must_use]
     pub fn uses(&self, provider: &str, held: &Held) -> bool {

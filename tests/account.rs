@@ -155,6 +155,10 @@ async fn a_second_interrupt_says_what_is_left_and_the_next_build_removes_it() {
         until("the first request to be seen", || build.said().contains("interrupted; ")).await;
         build.job.interrupt();
         assert_eq!(build.status().await, Some(130), "{}", build.said());
+        let ledger = bench.api().ledger();
+        for machine in ledger.left().filter(|line| line.kind == "machine") {
+            assert!(build.said().contains(&format!("machine {}", machine.id)), "{}", build.said());
+        }
         assert!(build.said().contains("prune --provider"), "{}", build.said());
         bench.api().heal();
         let (_, said) =

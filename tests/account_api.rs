@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use echora_images::account::{Account, BuildId, Kind, Wanted};
 use echora_rehearsal::api::{Api, Nothing, Options};
-use provider_profiles::{Catalog, Profile};
+use provider_profiles::{Catalog, Profile, Rights};
 use serde_json::Value;
 use support::rigs::{READ_ONLY, TOKEN, take_listed_rights, tokens};
 use tokio::net::TcpListener;
@@ -73,6 +73,15 @@ async fn tokens_that_do_not_do_are_refused_in_words() {
         for (token, holds) in [("wrong", "not valid"), (READ_ONLY, "lacks a right")] {
             let problems = rented.account(token).problems(&rented.wanted()).await;
             assert!(problems.iter().any(|p| p.to_string().contains(holds)), "{id}: {problems:#?}");
+            let Rights::Probe { paths, deletes } = &rented.profile.api.as_ref().unwrap().check.rights else {
+                continue;
+            };
+            for right in paths.values().chain(deletes.values()).filter(|_| token == READ_ONLY) {
+                assert!(
+                    problems.iter().any(|p| p.to_string().contains(right)),
+                    "{id}: {right}: {problems:#?}"
+                );
+            }
         }
         assert!(rented.api.ledger().lines.is_empty(), "{id}");
     }

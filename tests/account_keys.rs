@@ -91,6 +91,19 @@ async fn with_two_keys_of_the_time_none_goes_and_both_are_named() {
     }
 }
 
+/// Once nothing is left of a dead build, a key of that name is another's, who registered it later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_build_claims_nothing_after_it_was_swept() {
+    for bench in benches().await {
+        died(&bench, STARTED);
+        key(&bench, &own_name(&bench, STARTED + 3));
+        prune(&bench, &[]).await;
+        let others = key(&bench, &own_name(&bench, STARTED + 9));
+        let said = prune(&bench, &[]).await;
+        assert_eq!(bench.left(), [others].into(), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_dead_build_no_key_is_looked_at_twice() {
     for bench in benches().await {

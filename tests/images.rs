@@ -16,6 +16,10 @@ fn snapshots(bench: &Bench) -> Vec<String> {
     names.filter(|name| BuildId::read(name).is_some()).collect()
 }
 
+fn no_listing(bench: &Bench) -> String {
+    format!("[{}]\nuses = []\n", bench.id())
+}
+
 async fn build_keeping(bench: &Bench, count: &str) -> String {
     let (status, said) =
         bench.run(&[&["build", bench.id(), "--keep-last", count], &GIVEN[..]].concat()).await;
@@ -29,6 +33,10 @@ async fn old_snapshots_go_when_asked_but_none_that_a_listing_uses() {
         let bench = rig.bench(FAST, Machine::Works).await;
         bench.of_somebody_else().await;
         let others = bench.left();
+        // What a listing uses must be told first, also that it uses nothing.
+        let refused = bench.run(&[&["build", bench.id(), "--keep-last", "2"], &GIVEN[..]].concat()).await;
+        assert!(refused.0 == Some(2) && refused.1.contains("listings.toml"), "{}", refused.1);
+        bench.write("listings.toml", &no_listing(&bench));
         let first = build_keeping(&bench, "2").await;
         let second = build_keeping(&bench, "1").await;
         assert!(!bench.left().contains(&format!("snapshot {first}")), "{:?}", bench.left());
@@ -74,6 +82,7 @@ async fn old_snapshots_go_when_asked_but_none_that_a_listing_uses() {
 async fn damaged_listings_keep_everything() {
     each(|rig| async move {
         let bench = rig.bench(FAST, Machine::Works).await;
+        bench.write("listings.toml", &no_listing(&bench));
         let first = build_keeping(&bench, "1").await;
         bench.write("listings.toml", "uses = 3");
         let (status, said) =

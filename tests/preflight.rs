@@ -78,6 +78,36 @@ async fn a_full_account_and_what_is_not_on_offer_are_refused() {
     .await;
 }
 
+/// Types run out in one region and not in another.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_chooses_another_region_builds_there() {
+    each(|rig| async move {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        let id = &bench.profile().api.as_ref().unwrap().check.regions.id;
+        let seeds = rig.simulator.kinds["region"].seeds.as_ref().unwrap();
+        let regions: Vec<Value> = serde_json::from_str(seeds).unwrap();
+        let names = regions.iter().filter_map(|region| region.get(id).unwrap_or(&region["id"]).as_str());
+        let plan = bench.profile().default_base().unwrap().plan.clone();
+        let mut elsewhere = 0;
+        for region in names.chain(["nowhere"]) {
+            let (exit, said) = bench.build_at(region, &plan).await;
+            if exit == Some(0) {
+                assert_eq!(bench.read("placed"), format!("{region} {plan}\n"), "{said}");
+                elsewhere += usize::from(region != bench.profile().packer.region);
+            } else {
+                assert!(
+                    exit == Some(4) && said.contains(region) && said.contains("--region"),
+                    "{exit:?}: {said}"
+                );
+            }
+        }
+        println!("{}: {elsewhere} other regions have {plan}", bench.id());
+        let (exit, said) = bench.build_at(&bench.profile().packer.region, "enormous").await;
+        assert!(exit == Some(4) && said.contains("no plan enormous"), "{exit:?}: {said}");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_told_at_once_with_its_cure() {
     each(|rig| async move {

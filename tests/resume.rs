@@ -3,9 +3,9 @@
 
 mod support;
 
-use echora_rehearsal::api::Fault;
+use echora_rehearsal::api::{Calls, Fault};
 use rustix::process::{Pid, Signal, kill_process};
-use support::account::{Bench, Machine, until};
+use support::account::{Bench, Machine, Run, until};
 use support::rigs::each;
 
 /// Fast enough that all waiting is the plugin's own.
@@ -97,20 +97,62 @@ async fn a_build_that_ordered_no_snapshot_is_not_taken_up() {
     .await;
 }
 
-/// As when the plugin's own wait runs out: the tool waits on by itself.
+/// A build whose plugin has died while the snapshot is under way, as when the plugin's own wait runs out.
+async fn given_up(bench: &Bench) -> Run {
+    bench.api().fault(Fault::Longer { what: "snapshot".into(), factor: LONG }).unwrap();
+    let build = bench.build();
+    until("a snapshot", || bench.kinds_left().contains(&"snapshot".to_owned())).await;
+    for id in bench.plugins() {
+        let _ = kill_process(Pid::from_raw(id).unwrap(), Signal::KILL);
+    }
+    build
+}
+
+/// The tool waits on by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_gives_up_while_the_snapshot_is_under_way_loses_nothing() {
     each(|rig| async move {
         let bench = rig.bench(FAST, Machine::Works).await;
-        bench.api().fault(Fault::Longer { what: "snapshot".into(), factor: LONG }).unwrap();
-        let mut build = bench.build();
-        until("a snapshot", || bench.kinds_left().contains(&"snapshot".to_owned())).await;
-        for id in bench.plugins() {
-            let _ = kill_process(Pid::from_raw(id).unwrap(), Signal::KILL);
-        }
+        let mut build = given_up(&bench).await;
         assert_eq!(build.status().await, Some(0), "{}", build.said());
         assert!(build.said().contains("waiting for it"), "{}", build.said());
         only_snapshot(&bench, &build.said());
+    })
+    .await;
+}
+
+/// Whoever does not want to wait wants nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_while_the_tool_waits_for_the_snapshot_leaves_nothing() {
+    each(|rig| async move {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        let mut build = given_up(&bench).await;
+        until("the wait", || build.said().contains("waiting for it")).await;
+        build.job.interrupt();
+        assert_eq!(build.status().await, Some(130), "{}", build.said());
+        let ledger = bench.api().ledger();
+        assert!(ledger.kinds_left().is_empty(), "{:#?}\n{}", ledger.lines, build.said());
+        assert!(bench.records().is_empty(), "{}", build.said());
+    })
+    .await;
+}
+
+/// A network that goes away does not make the snapshot unwanted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_fails_says_how_to_go_on() {
+    each(|rig| async move {
+        let bench = rig.bench(FAST, Machine::Works).await;
+        let mut build = given_up(&bench).await;
+        until("the wait", || build.said().contains("waiting for it")).await;
+        let calls = Calls { method: None, path: String::new(), after: 0, times: u32::MAX };
+        bench.api().fault(Fault::Cut { calls }).unwrap();
+        assert_eq!(build.status().await, Some(1), "{}", build.said());
+        assert!(build.said().contains("--resume` waits on"), "{}", build.said());
+        assert!(build.said().contains("may hold what the build made"), "{}", build.said());
+        bench.api().heal();
+        let (status, said) = bench.run(&["build", bench.id(), "--resume"]).await;
+        assert_eq!(status, Some(0), "{said}");
+        only_snapshot(&bench, &said);
     })
     .await;
 }

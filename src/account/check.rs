@@ -154,7 +154,11 @@ impl Account {
         let check = &self.api.check;
         let mut problems = Vec::new();
         let mut refuse = |what: String| {
-            problems.push(Problem::new(Exit::Refused, what, "correct the profile, or choose another"));
+            problems.push(Problem::new(
+                Exit::Refused,
+                what,
+                "choose another with --region or --plan, or correct the profile",
+            ));
         };
         let regions = self.list(&check.regions.list, &check.regions.items).await?;
         match find(&regions, &check.regions, &wanted.region) {

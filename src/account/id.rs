@@ -13,6 +13,8 @@ use crate::time::utc;
 
 /// No build takes longer: the builder has three hours, the wait for its snapshot two, tools and clean-up the rest.
 pub const LONGEST: Duration = Duration::from_secs(6 * 3600);
+/// The mark of this tool on what its builds make, beside the build's name.
+pub const MAKER: &str = "echora-images";
 const PREFIX: &str = "echora-";
 const TIME: &str = "%Y%m%d-%H%M%S";
 /// Two builds of the same second differ by three bytes.

@@ -83,6 +83,12 @@ impl Journal {
         self.write()
     }
 
+    /// Notes that nothing of the builder's is left: what is called as a plugin calls its own from now on is somebody else's.
+    pub fn builder_is_over(&mut self) -> Result<()> {
+        self.begun.builder = None;
+        self.write()
+    }
+
     /// Notes that there is a record of the finished snapshot.
     pub fn recorded(&mut self, snapshot: &str) -> Result<()> {
         self.begun.snapshot = Some(snapshot.to_owned());

@@ -82,7 +82,7 @@ impl Plan {
         Ok(sweep.run(account, |held| self.goes(held)).await?.removed)
     }
 
-    /// Forgets the dead builds of which nothing can come to light any more.
+    /// Forgets the dead builds of which nothing can come to light any more, and what they could claim.
     pub fn done(self) -> Result<()> {
         forget(self.dead)
     }
@@ -118,5 +118,7 @@ fn dead_and_alive(project: &Project, account: &Account) -> Result<(Vec<Journal>,
 }
 
 fn forget(dead: Vec<Journal>) -> Result<()> {
-    dead.into_iter().filter(|journal| journal.begun.build.age() > LATE).try_for_each(Journal::end)
+    dead.into_iter().try_for_each(|mut journal| {
+        if journal.begun.build.age() > LATE { journal.end() } else { journal.builder_is_over() }
+    })
 }

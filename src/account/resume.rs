@@ -70,6 +70,16 @@ impl Account {
         Ok(Progress::Unknown)
     }
 
+    /// Whether a snapshot is under way that only the machine knows of: without it, it would come to light when nobody looks
+    /// any more.
+    pub(super) async fn would_hide(&self, machine: &Held) -> bool {
+        let (SnapshotState::Action { .. }, Kind::Machine) = (&self.api.snapshot_state, machine.kind) else {
+            return false;
+        };
+        let Some(build) = &machine.build else { return false };
+        self.progress(build).await.is_ok_and(|progress| progress == Progress::UnderWay)
+    }
+
     /// The same for an order that may be as young as its builder's end: one look that finds nothing proves nothing.
     pub async fn settled(&self, build: &BuildId) -> Result<Progress> {
         let end = Instant::now() + SETTLE;

@@ -98,6 +98,9 @@ impl Sweep {
                 calm = 0;
             }
             for held in &found {
+                if Instant::now() < end && account.would_hide(held).await {
+                    continue;
+                }
                 match account.delete(held).await {
                     Ok(()) if removed.contains(held) => {}
                     Ok(()) => removed.push(held.clone()),

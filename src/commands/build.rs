@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use echora_rehearsal::images::{self, ImageSource};
-use provider_profiles::{Architecture, Base, Catalog, Entry};
+use provider_profiles::{Architecture, Base, Catalog, Entry, Profile};
 use serde_json::json;
 
 use super::generate::catalog;
 use crate::error::{Exit, Fault};
 use crate::interrupt::Interrupt;
+use crate::listings::Listings;
 use crate::project::Project;
 use crate::record::{ImageRecord, Record};
 use crate::render::Files;
@@ -57,8 +58,16 @@ pub struct Build {
     #[arg(long, value_name = "N", conflicts_with = "rehearse", value_parser = clap::value_parser!(u32).range(1..))]
     keep_last: Option<u32>,
 
+    /// Region of an account to build in [default: the profile's]
+    #[arg(long, value_name = "REGION", conflicts_with_all = ["all", "rehearse"])]
+    region: Option<String>,
+
+    /// Plan of the machine that an account builds on [default: the profile's]
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["all", "rehearse"])]
+    plan: Option<String>,
+
     /// Take up the newest build of this checkout that died after it had ordered its snapshot
-    #[arg(long, conflicts_with_all = ["rehearse", "all", "images", "frontend", "out", "arch"])]
+    #[arg(long, conflicts_with_all = ["rehearse", "all", "images", "frontend", "out", "arch", "region", "plan"])]
     resume: bool,
 
     /// Folder for the record, the log and, after a rehearsal, the snapshot [default: build/PROVIDER-TIME]; of several
@@ -143,13 +152,33 @@ impl Build {
         ui: Ui,
         interrupt: &Interrupt,
     ) -> Result<(Record, PathBuf, Ui)> {
-        match self.rehearse {
-            Some(depth) => {
-                interrupt.ends(rehearse::run(self, depth, entry, project, Mode::detect(self.json))).await
-            }
-            None if self.resume => resume::run(self, entry, project, ui, interrupt).await,
-            None => account::run(self, entry, project, ui, interrupt).await,
+        if let Some(depth) = self.rehearse {
+            let rehearsal = rehearse::run(self, depth, entry, project, Mode::detect(self.json));
+            return interrupt.ends(rehearsal).await;
         }
+        if self.keep_last.is_some() {
+            let Profile { id, name, api, .. } = &entry.profile;
+            match api {
+                Some(_) => Listings::read(project)?.must_tell(id)?,
+                None => ui.say(&format!("{name} cannot be asked for old snapshots: all of them stay")),
+            }
+        }
+        if self.resume {
+            return resume::run(self, entry, project, ui, interrupt).await;
+        }
+        Box::pin(account::run(self, &self.placed(entry), project, ui, interrupt)).await
+    }
+
+    /// The provider with the place that the user chose.
+    fn placed(&self, entry: &Entry) -> Entry {
+        let mut entry = entry.clone();
+        if let Some(region) = &self.region {
+            entry.profile.packer.region.clone_from(region);
+        }
+        if let Some(plan) = &self.plan {
+            entry.profile.bases.iter_mut().for_each(|base| base.plan.clone_from(plan));
+        }
+        entry
     }
 
     /// The providers that were named, each once, or all.
@@ -158,6 +187,10 @@ impl Build {
             return Ok(catalog.iter().collect());
         }
         let named: BTreeSet<&String> = self.providers.iter().collect();
+        if named.len() > 1 && (self.region.is_some() || self.plan.is_some()) {
+            let what = "--region and --plan are one provider's words";
+            return Err(Fault::new(Exit::Usage, what, "build for one provider at a time with them").into());
+        }
         Ok(named.into_iter().map(|id| catalog.find(id)).collect::<Result<_, _>>()?)
     }
 

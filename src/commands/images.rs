@@ -105,10 +105,13 @@ impl Images {
             for held in account.held(Kind::Snapshot).await? {
                 let Some(build) = held.build.clone() else { continue };
                 let (provider, id) = (account.provider().to_owned(), held.id.clone());
-                let listed = listings.uses(&provider, &held);
+                let used = listings.uses(&provider, &held);
                 let image = images.entry(build.clone());
-                let image = image.or_insert(Image { provider, build, id, record: None, held: None, listed });
-                (image.listed, image.held) = (listed, Some((account.clone(), held)));
+                let new = Image { provider, build, id, record: None, held: None, listed: false };
+                let image = image.or_insert(new);
+                // A build can have more than one; they stay and go together.
+                image.listed |= used;
+                image.held = Some((account.clone(), held));
             }
         }
         Ok(images.into_values().collect())

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::accounts;
-use crate::account::{Account, Claims, Held, Kind, leftovers};
+use crate::account::{Account, Claims, Held, Kind, LONGEST, leftovers};
 use crate::error::{Exit, Fault, refuse_all};
 use crate::project::Project;
 use crate::time::duration;
@@ -23,10 +23,10 @@ pub struct Prune {
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<String>,
 
-    /// Age from which machines and keys of builds that this checkout does not know are leftovers: 90m, 2h, 1d.
-    /// A build takes six hours at most
-    #[arg(long, value_name = "AGE", default_value = "6h", value_parser = duration)]
-    older_than: Duration,
+    /// Age from which machines and keys of builds that this checkout does not know are leftovers: 90m, 2h, 1d
+    /// [default: the longest that a build takes, six hours]
+    #[arg(long, value_name = "AGE", value_parser = duration)]
+    older_than: Option<Duration>,
 
     /// Change nothing; say what would be removed
     #[arg(long)]
@@ -63,7 +63,7 @@ impl Prune {
         if let Some(problem) = account.clock().await? {
             return Err(refuse_all("nothing was removed", &[problem]).into());
         }
-        let plan = leftovers::plan(project, account, self.older_than).await?;
+        let plan = leftovers::plan(project, account, self.older_than.unwrap_or(LONGEST)).await?;
         if self.dry_run {
             plan.going().for_each(|held| tell(ui, account, "would remove", held));
         } else {

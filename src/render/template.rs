@@ -8,6 +8,7 @@ use provider_profiles::{Base, LabelKind, Profile};
 
 use super::arguments::Arguments;
 use super::hcl::literal;
+use crate::account::MAKER;
 
 /// Where the payload lies in the machine while it is built: on disk, as Debian 13 keeps /tmp in memory.
 pub const PAYLOAD_IN_MACHINE: &str = "/var/tmp/echora-payload";
@@ -16,7 +17,6 @@ pub const PAYLOAD_IN_MACHINE: &str = "/var/tmp/echora-payload";
 const PACKER: &str = ">= 1.11.0";
 /// A build's own name, as `BuildId` makes and knows it.
 const NAMED: &str = "echora-${formatdate(\"YYYYMMDD-hhmmss\", timestamp())}-${substr(uuidv4(), 0, 6)}";
-const MAKER: &str = "echora-images";
 const SOURCE_NAME: &str = "echora";
 /// Package downloads on a slow mirror, and the clean-up of a large disk.
 const LONG: &str = "45m";

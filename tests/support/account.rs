@@ -125,7 +125,7 @@ impl Bench {
         let silent = source.replace(&head, &format!("{head}  communicator = \"none\"\n"));
         self.write(&generated("source.pkr.hcl"), &silent);
         let does = match machine {
-            Machine::Works => "echo linux 6 >${var.packages}",
+            Machine::Works => "echo linux 6 >${var.packages}; echo ${var.region} ${local.plan} >placed",
             Machine::Fails => "echo it fails >&2; exit 7",
         };
         let build = format!(
@@ -176,6 +176,12 @@ impl Bench {
     pub(crate) async fn build_with(&self, environment: &[(&str, &str)]) -> (Option<i32>, String) {
         let mut run = self.start_with(&self.build_arguments(), self, environment);
         (run.status().await, run.said())
+    }
+
+    /// Runs a build in another place to its end.
+    pub(crate) async fn build_at(&self, region: &str, plan: &str) -> (Option<i32>, String) {
+        let place = ["--region", region, "--plan", plan];
+        self.run(&[&self.build_arguments()[..], &place].concat()).await
     }
 
     fn build_arguments(&self) -> [&str; 6] {

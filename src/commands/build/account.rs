@@ -17,7 +17,7 @@ use crate::account::{
     Account, Begun, BuildId, Claims, Held, Journal, Left, Sweep, Swept, keep, leftovers, orphans,
 };
 use crate::error::{Exit, Fault};
-use crate::interrupt::{self, Interrupt};
+use crate::interrupt::{self, HALF_REMOVED, Interrupt};
 use crate::preflight::{self, Found};
 use crate::project::Project;
 use crate::record::{Cost, Depth, Record, Snapshot, Versions};
@@ -28,6 +28,7 @@ pub(super) const STEPS: usize = 3;
 /// The step that has a machine.
 const BUILDING: &str = "packer";
 const PACKER: Duration = Duration::from_secs(3 * 3600);
+const SECOND: &str = "a second time: nothing was waited for";
 /// For one look at what is left when nobody wants to wait.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 
@@ -69,7 +70,7 @@ pub(super) async fn run(
 
     let step = this.ui.step("leftovers", "looking for what dead builds left");
     let swept = match &account {
-        Some(account) => interrupt.ends(leftovers::of_the_dead(project, account)).await?,
+        Some(account) => interrupt.until(HALF_REMOVED, leftovers::of_the_dead(project, account)).await?,
         None => Swept::default(),
     };
     for held in &swept.removed {
@@ -86,13 +87,21 @@ pub(super) async fn run(
         snapshot: None,
     };
     let Some(account) = account else {
-        let record = this.make(&noted.build, None).await?;
+        let record = tokio::select! {
+            record = Box::pin(this.make(&noted.build, None)) => record?,
+            () = interrupt.number(2) => {
+                let why = interrupt::fault(SECOND).into();
+                return Err(Left { provider: noted.provider, held: Vec::new(), why, of_build: true }.into());
+            }
+        };
         return Ok((record, this.folder, this.ui));
     };
     let mut journal = Journal::begin(project, noted)?;
     let record = tokio::select! {
         record = this.make_and_sweep(&account, &mut journal) => record?,
-        () = interrupt.number(2) => return Err(this.left_at_once(&account, &journal.begun).await),
+        () = interrupt.number(2) => {
+            return Err(this.left_at_once(&account, &journal.begun, interrupt::fault(SECOND).into()).await);
+        }
     };
     journal.end()?;
     keep_newest(build, project, &account, &record, &this.ui, interrupt).await?;
@@ -110,7 +119,8 @@ pub(super) async fn keep_newest(
 ) -> Result<()> {
     let (Some(newest), Some(own)) = (build.keep_last, &record.build) else { return Ok(()) };
     let kept = keep::newest(project, account, own, newest);
-    for held in interrupt.ends(kept).await.context("the build is done; old snapshots are still there")? {
+    let kept = interrupt.until(HALF_REMOVED, kept).await;
+    for held in kept.context("the build is done; old snapshots are still there")? {
         ui.say(&format!("deleted {held}"));
     }
     Ok(())
@@ -120,23 +130,37 @@ impl AccountBuild<'_> {
     /// Builds, and whatever came of it, removes all but the snapshot.
     async fn make_and_sweep(&self, account: &Account, journal: &mut Journal) -> Result<Record> {
         let id = journal.begun.build.clone();
-        let made = self.make(&id, Some((account, &mut *journal))).await;
+        let mut made = self.make(&id, Some((account, &mut *journal))).await;
+        // With a record the build is none that left anything any more.
+        let claims = self.claims();
         if let Err(error) = &made
             && !self.interrupt.came()
             && let Some(draft) = resume::under_way(account, &journal.begun).await
         {
             self.ui.say(&format!("error: {error:#}\nits snapshot was ordered before that: waiting for it"));
             let finished = resume::finish(self.project, account, journal, draft, &self.ui, self.interrupt);
-            return Ok(finished.await??);
+            match finished.await {
+                Ok(finished) => return Ok(finished?),
+                Err(_) if self.interrupt.came() => {
+                    let left = "what the build made has been removed, but for a snapshot that has its record";
+                    made = Err(interrupt::fault(left).into());
+                }
+                Err(error) => {
+                    let why =
+                        format!("not waited to the end; `build {} --resume` waits on", account.provider());
+                    return Err(self.left_at_once(account, &journal.begun, error.context(why)).await);
+                }
+            }
         }
         let begun = &journal.begun;
-        let sweep = Sweep { twice: made.is_err(), claims: self.claims(), ..Sweep::default() };
+        let sweep = Sweep { twice: made.is_err(), claims, ..Sweep::default() };
         match (made, sweep.run(account, |held| begun.leaves(held)).await) {
             (made, Ok(swept)) => {
                 for held in &swept.removed {
                     self.ui.log(&format!("removed {held}"));
                 }
                 self.tell_unsure(&swept.unsure);
+                journal.builder_is_over()?;
                 made
             }
             (Ok(_), Err(left)) => Err(left),
@@ -148,12 +172,11 @@ impl AccountBuild<'_> {
     }
 
     /// What a build leaves that nobody waits for any more.
-    async fn left_at_once(&self, account: &Account, begun: &Begun) -> anyhow::Error {
+    async fn left_at_once(&self, account: &Account, begun: &Begun, why: anyhow::Error) -> anyhow::Error {
         let claims = self.claims();
         let ours = tokio::time::timeout(LAST_LOOK, account.ours_by(&claims)).await.ok().and_then(Result::ok);
         let (ours, _) = ours.unwrap_or_default();
         let held = ours.into_iter().filter(|held| begun.leaves(held)).collect();
-        let why = interrupt::fault("a second time: nothing was waited for").into();
         Left { provider: begun.provider.clone(), held, why, of_build: true }.into()
     }
 
@@ -187,7 +210,7 @@ impl AccountBuild<'_> {
         };
         let draft = self.record(id, String::new(), BTreeMap::new(), price.clone())?;
         resume::keep(&draft, &self.folder)?;
-        let mut values = json!({"architecture": base.architecture.name(), "version": env!("CARGO_PKG_VERSION"), "snapshot": id, "payload": payload, "packages": packages, "manifest": manifest});
+        let mut values = json!({"architecture": base.architecture.name(), "region": profile.packer.region, "plan": base.plan, "version": env!("CARGO_PKG_VERSION"), "snapshot": id, "payload": payload, "packages": packages, "manifest": manifest});
         if let (Some(account), Some(_)) = (account, &profile.packer.key) {
             let (key, file) = self.interrupt.ends(key::register(account, id, scratch.path())).await?;
             values["key"] = key.into();

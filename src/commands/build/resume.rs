@@ -12,13 +12,15 @@ use provider_profiles::Entry;
 use super::Build;
 use crate::account::{Account, Begun, Claims, Held, Journal, Progress, Sweep, leftovers};
 use crate::error::{Exit, Fault};
-use crate::interrupt::{self, Interrupt};
+use crate::interrupt::Interrupt;
 use crate::project::Project;
 use crate::record::{Record, Snapshot};
 use crate::ui::Ui;
 
 const DRAFT: &str = "draft.json";
 const PACKAGES: &str = "packages.txt";
+/// What an end leaves of a wait that can be taken up again.
+const LATER: &str = "`build PROVIDER --resume` waits on";
 
 /// Where Packer puts the list of packages.
 pub(super) fn packages(folder: &Path) -> PathBuf {
@@ -61,7 +63,7 @@ pub(super) async fn run(
         Fault::new(Exit::Usage, what, "start a new build")
     })?;
     let step = ui.step("resume", "looking for a snapshot that nobody waits for");
-    let (mut journal, draft) = until(interrupt, newest(project, &account)).await?.ok_or_else(|| {
+    let (mut journal, draft) = interrupt.until(LATER, newest(project, &account)).await?.ok_or_else(|| {
         let what = format!("nothing to resume: no build of this checkout that died has a snapshot at {name}");
         let cure = "start a new build; it removes what dead builds left";
         Fault::new(Exit::Usage, what, cure)
@@ -105,7 +107,7 @@ pub(super) async fn finish(
     // With a record the build is none that left anything any more.
     let claims = Claims::of(project, account.provider());
     let step = ui.step("snapshot", "waiting for the snapshot");
-    let id = match until(interrupt, account.outcome(&begun.build)).await? {
+    let id = match interrupt.until(LATER, account.outcome(&begun.build)).await? {
         Ok(Held { id, .. }) => id,
         Err(state) => {
             sweep(account, &begun, claims, ui, interrupt).await?;
@@ -128,14 +130,6 @@ pub(super) async fn finish(
     Ok(Ok(record))
 }
 
-/// A wait that can be taken up again.
-async fn until<T>(interrupt: &Interrupt, wait: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        outcome = wait => outcome,
-        () = interrupt.number(1) => Err(interrupt::fault("`build PROVIDER --resume` waits on").into()),
-    }
-}
-
 async fn sweep(
     account: &Account,
     begun: &Begun,
@@ -144,7 +138,7 @@ async fn sweep(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let swept = Sweep { twice: true, claims, ..Sweep::default() }.run(account, |held| begun.leaves(held));
-    let swept = until(interrupt, swept).await?;
+    let swept = interrupt.until(LATER, swept).await?;
     for held in &swept.removed {
         ui.say(&format!("removed {held}"));
     }
