@@ -123,9 +123,9 @@ fn start_app(system: &System) -> Result<()> {
 /// Shows Caddy the whole configuration, the operator's own files included, in a folder of its own.
 fn validate(system: &System, site: &Site) -> Result<()> {
     let trial = system.caddy().join("trial");
-    clear(&trial)?;
+    files::clear(&trial)?;
     let judged = lay_out(system, site, &trial).and_then(|()| compose::validate_caddy(system, TRIAL));
-    clear(&trial)?;
+    files::clear(&trial)?;
     judged
 }
 
@@ -151,13 +151,4 @@ fn lay_out(system: &System, site: &Site, trial: &Path) -> Result<()> {
         files::write(&trial.join("instance").join(name), 0o644, &content)?;
     }
     Ok(())
-}
-
-fn clear(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("cannot remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }

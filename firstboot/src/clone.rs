@@ -14,6 +14,8 @@ use crate::system::System;
 const DEADLINE: Duration = Duration::from_secs(60);
 const MACHINE_ID: &str = "/etc/machine-id";
 const SSH: &str = "/etc/ssh";
+/// Where new host keys are made, on the same file system: a server that starts meanwhile finds whole ones.
+const ASIDE: &str = "/etc/ssh/echora-new";
 
 /// What tells this machine from others: checksums of its machine id and host keys.
 pub(crate) fn identity(system: &System) -> Result<BTreeMap<String, String>> {
@@ -39,14 +41,10 @@ pub(crate) fn renew_identity(
     let is_old = |path: &&String| now.get(*path).is_none_or(|sum| original.get(*path) == Some(sum));
     let old: Vec<&String> = original.keys().filter(is_old).collect();
     let mut renewed = Vec::new();
-    if old.iter().any(|path| path.starts_with(SSH)) {
-        for public in old.iter().filter(|path| path.starts_with(SSH)) {
-            files::remove(&system.path(public.trim_end_matches(".pub")))?;
-            files::remove(&system.path(public))?;
-        }
-        // It makes the kinds that are missing and leaves the others alone.
-        run(Command::new("ssh-keygen").arg("-A").arg("-f").arg(&system.root), "ssh-keygen", DEADLINE)?;
-        sync_host_keys(system)?;
+    let keys: Vec<&str> =
+        old.iter().filter_map(|path| path.strip_prefix(SSH)?.strip_suffix(".pub")).collect();
+    if !keys.is_empty() {
+        renew_host_keys(system, &keys).context("cannot make SSH host keys anew")?;
         run(Command::new("systemctl").args(["try-reload-or-restart", "ssh.service"]), "systemctl", DEADLINE)?;
         renewed.push("SSH host keys");
     }
@@ -59,12 +57,27 @@ pub(crate) fn renew_identity(
     Ok(renewed)
 }
 
-/// It does not do so itself, and keys that are empty after a power cut let nobody in.
-fn sync_host_keys(system: &System) -> Result<()> {
-    let folder = system.path(SSH);
-    let keys = host_keys(system)?.into_iter().flat_map(|name| [format!("{name}.pub"), name]);
-    let mut paths = keys.map(|name| folder.join(name)).chain([folder.clone()]);
-    paths.try_for_each(|path| files::sync(&path)).context("cannot keep the SSH host keys")
+/// At no moment there is no key: the SSH server comes up beside us, and without one it does not.
+fn renew_host_keys(system: &System, keys: &[&str]) -> Result<()> {
+    let (folder, aside) = (system.path(SSH), system.path(ASIDE));
+    files::clear(&aside)?;
+    let made = aside.join(SSH.trim_start_matches('/'));
+    files::folder_of_root(&made)?;
+    run(Command::new("ssh-keygen").arg("-A").arg("-f").arg(&aside), "ssh-keygen", DEADLINE)?;
+    let names = keys.iter().map(|key| key.trim_start_matches('/'));
+    for name in names.flat_map(|name| [name.to_owned(), format!("{name}.pub")]) {
+        let (new, path) = (made.join(&name), folder.join(&name));
+        if new.exists() {
+            // It does not do so itself, and keys that are empty after a power cut let nobody in.
+            files::sync(&new).with_context(|| format!("cannot keep {}", new.display()))?;
+            files::rename(&new, &path)?;
+        } else {
+            // A kind that is not made any more.
+            files::remove(&path)?;
+        }
+    }
+    files::clear(&aside)?;
+    files::sync(&folder).with_context(|| format!("cannot keep {}", folder.display()))
 }
 
 fn host_keys(system: &System) -> Result<Vec<String>> {

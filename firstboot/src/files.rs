@@ -89,6 +89,16 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes a folder that may not be there with all that is in it.
+pub(crate) fn clear(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Lets a file's content, or what a folder holds, outlast a power cut.
 pub(crate) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

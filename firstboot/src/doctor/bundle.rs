@@ -111,7 +111,8 @@ fn answer(system: &System, (name, command): &(&str, &str), patience: Duration) -
 const CHOSEN: [&str; 8] =
     ["environment", "args", "content", "command", "entrypoint", "test", "labels", "annotations"];
 
-/// The stack's configuration without any value that an operator may have put a secret in. A text that is no configuration is why there is none.
+/// The stack's configuration without any value that an operator may have put a secret in. A text that is no configuration
+/// is why there is none.
 fn without_values(text: &str) -> String {
     fn mask(tree: &mut Value, inside: bool) {
         match tree {

@@ -221,3 +221,19 @@ fn an_app_that_runs_already_is_stopped_before_its_database_is_looked_at() {
     assert!(at("stop backend") < at(" psql ") && at(" psql ") < at("--no-deps backend"), "{lines:#?}");
     assert!(lines[at("stop backend")].starts_with("fence "), "{lines:#?}");
 }
+
+/// It starts beside first boot, and one that finds no key is gone until somebody looks after it.
+#[test]
+fn the_ssh_server_has_keys_at_every_moment() {
+    let machine = copy();
+    let make = "[ -s ../etc/ssh/ssh_host_ed25519_key ] || exit 1
+        for type in ed25519 rsa; do
+            key=${called##* }/etc/ssh/ssh_host_${type}_key
+            echo \"new $type\" >\"$key\"
+            echo \"new $type\" >\"$key.pub\"
+        done";
+    machine.journal.answer("ssh-keygen", make);
+    machine.boot_well();
+    assert_is_a_good_copy(&machine);
+    assert!(!machine.path("/etc/ssh/echora-new").exists());
+}

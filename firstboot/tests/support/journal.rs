@@ -54,7 +54,7 @@ case "$called" in
 */api/auth/login*) echo '{"error":"Invalid credentials"}' ;;
 ssh-keygen*)
 	for type in ed25519 rsa; do
-		key=../etc/ssh/ssh_host_${type}_key
+		key=${called##* }/etc/ssh/ssh_host_${type}_key
 		if [ ! -e "$key" ]; then
 			echo "new $number" >"$key"
 			echo "new $type $number" >"$key.pub"
