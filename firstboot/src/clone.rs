@@ -45,7 +45,8 @@ pub(crate) fn renew_identity(
         old.iter().filter_map(|path| path.strip_prefix(SSH)?.strip_suffix(".pub")).collect();
     if !keys.is_empty() {
         renew_host_keys(system, &keys).context("cannot make SSH host keys anew")?;
-        run(Command::new("systemctl").args(["try-reload-or-restart", "ssh.service"]), "systemctl", DEADLINE)?;
+        // Not reloaded: where systemd holds the port for it, a server that starts itself anew cannot bind it and ends.
+        run(Command::new("systemctl").args(["try-restart", "ssh.service"]), "systemctl", DEADLINE)?;
         renewed.push("SSH host keys");
     }
     if old.iter().any(|path| *path == MACHINE_ID) {
