@@ -137,7 +137,7 @@ async fn an_interrupt_while_the_tool_waits_for_the_snapshot_leaves_nothing() {
     .await;
 }
 
-/// A network that goes away does not make the snapshot unwanted.
+/// A token that is taken away does not make the snapshot unwanted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_that_fails_says_how_to_go_on() {
     each(|rig| async move {
@@ -145,8 +145,8 @@ async fn a_wait_that_fails_says_how_to_go_on() {
         let mut build = given_up(&bench).await;
         until("the wait", || build.said().contains("waiting for it")).await;
         let calls = Calls { method: None, path: String::new(), after: 0, times: u32::MAX };
-        bench.api().fault(Fault::Cut { calls }).unwrap();
-        assert_eq!(build.status().await, Some(1), "{}", build.said());
+        bench.api().fault(Fault::Error { error: "unauthorized".into(), calls }).unwrap();
+        assert_eq!(build.status().await, Some(4), "{}", build.said());
         assert!(build.said().contains("--resume` waits on"), "{}", build.said());
         assert!(build.said().contains("may hold what the build made"), "{}", build.said());
         bench.api().heal();
