@@ -192,14 +192,17 @@ fn host_keys_that_are_empty_are_made_anew() {
     }
 }
 
+/// Docker has started a container of the stack again by itself.
+fn runs_already(machine: &Machine, service: &str) {
+    let about = r#"{"State":{"Pid":4242,"Status":"running"},"RestartCount":0}"#;
+    machine.journal.tell(&format!("/containers/echora-{service}/json"), about);
+}
+
 /// A web server that has the site in its memory is shown the closed door before the app comes up.
 #[test]
 fn a_web_server_that_runs_already_closes_the_door() {
     let machine = copy();
-    machine.journal.tell(
-        "/containers/echora-caddy/json",
-        r#"{"State":{"Pid":4242,"Status":"running"},"RestartCount":0}"#,
-    );
+    runs_already(&machine, "caddy");
     machine.boot_well();
     let lines = machine.journal.lines();
     let at = |call: &str| lines.iter().position(|line| line.contains(call)).unwrap();
@@ -211,10 +214,7 @@ fn a_web_server_that_runs_already_closes_the_door() {
 #[test]
 fn an_app_that_runs_already_is_stopped_before_its_database_is_looked_at() {
     let machine = copy();
-    machine.journal.tell(
-        "/containers/echora-backend/json",
-        r#"{"State":{"Pid":4242,"Status":"running"},"RestartCount":0}"#,
-    );
+    runs_already(&machine, "backend");
     machine.boot_well();
     let lines = machine.journal.lines();
     let at = |call: &str| lines.iter().position(|line| line.contains(call)).unwrap();

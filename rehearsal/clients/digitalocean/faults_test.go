@@ -13,10 +13,6 @@ import (
 	"github.com/digitalocean/godo"
 )
 
-func calls(method, path string, times int) *sim.Calls {
-	return &sim.Calls{Method: method, Path: path, Times: times}
-}
-
 func patient(t *testing.T, s *sim.Simulator) *godo.Client {
 	wait := 0.001
 	return client(t, s, sim.Token, godo.WithRetryAndBackoffs(godo.RetryConfig{RetryMax: 4, RetryWaitMin: &wait, RetryWaitMax: &wait}))
@@ -26,7 +22,7 @@ func TestABurstOfErrorsIsToldAndOutwaited(t *testing.T) {
 	for error, status := range map[string]int{"broken": 500, "unavailable": 503, "too_many": 429} {
 		// A client waits as long as it is told, a whole second at least.
 		s, c := start(t, sim.Options{Speed: 100_000})
-		s.Fault(sim.Fault{Fault: "error", Error: error, Calls: calls("POST", "/v2/droplets", 2)})
+		s.Fault(sim.Fault{Fault: "error", Error: error, Calls: sim.On("POST", "/v2/droplets", 2)})
 		_, _, err := c.Droplets.Create(ctx, order("echora-1"))
 		if told, _ := failure(t, err); told != status {
 			t.Errorf("%s is told as %d", error, told)
@@ -48,7 +44,7 @@ func TestABurstOfErrorsIsToldAndOutwaited(t *testing.T) {
 // The most expensive of all faults: the client knows no id, and the droplet is there.
 func TestACutReplyHidesADropletThatIsThere(t *testing.T) {
 	s, c := start(t, sim.Options{})
-	s.Fault(sim.Fault{Fault: "cut", Calls: calls("POST", "/v2/droplets", 1)})
+	s.Fault(sim.Fault{Fault: "cut", Calls: sim.On("POST", "/v2/droplets", 1)})
 	_, _, err := c.Droplets.Create(ctx, order("echora-1"))
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a cut reply is told as %v", err)
@@ -116,7 +112,7 @@ func TestADropletDisappears(t *testing.T) {
 	s, c := start(t, sim.Options{})
 	droplet := rent(t, s, c, order("echora-1"))
 	must[*godo.Action](t)(c.DropletActions.Snapshot(ctx, droplet.ID, "image"))
-	s.Fault(sim.Fault{Fault: "vanish", Kind: "machine", Calls: calls("GET", "/v2/droplets", 1)})
+	s.Fault(sim.Fault{Fault: "vanish", Kind: "machine", Calls: sim.On("GET", "/v2/droplets", 1)})
 	_, _, err := c.Droplets.Get(ctx, droplet.ID)
 	if status, _ := failure(t, err); status != http.StatusNotFound {
 		t.Errorf("a droplet that has gone: %d", status)
@@ -128,7 +124,7 @@ func TestADropletDisappears(t *testing.T) {
 
 func TestASlowReplyComesTooLateForAClientThatDoesNotWait(t *testing.T) {
 	s, c := start(t, sim.Options{})
-	s.Fault(sim.Fault{Fault: "slow", Milliseconds: 60_000, Calls: calls("POST", "/v2/droplets", 1)})
+	s.Fault(sim.Fault{Fault: "slow", Milliseconds: 60_000, Calls: sim.On("POST", "/v2/droplets", 1)})
 	limited, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()
 	if _, _, err := c.Droplets.Create(limited, order("echora-1")); !errors.Is(err, context.DeadlineExceeded) {

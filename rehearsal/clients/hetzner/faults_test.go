@@ -13,10 +13,6 @@ import (
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 )
 
-func calls(method, path string, times int) *sim.Calls {
-	return &sim.Calls{Method: method, Path: path, Times: times}
-}
-
 // The client asks again by itself only where the API says that it should.
 func TestABurstOfErrorsIsTold(t *testing.T) {
 	for error, expected := range map[string]struct {
@@ -27,7 +23,7 @@ func TestABurstOfErrorsIsTold(t *testing.T) {
 		"unavailable": {"unavailable", http.StatusServiceUnavailable},
 	} {
 		s, c := start(t, sim.Options{})
-		s.Fault(sim.Fault{Fault: "error", Error: error, Calls: calls("POST", "/v1/servers", 1)})
+		s.Fault(sim.Fault{Fault: "error", Error: error, Calls: sim.On("POST", "/v1/servers", 1)})
 		_, reply, err := c.Server.Create(ctx, order("echora-1"))
 		if !hcloud.IsError(err, expected.code) || reply.StatusCode != expected.status {
 			t.Errorf("%s is told as %v", error, err)
@@ -41,7 +37,7 @@ func TestABurstOfErrorsIsTold(t *testing.T) {
 
 func TestTooManyRequestsAreOutwaited(t *testing.T) {
 	s, c := start(t, sim.Options{})
-	s.Fault(sim.Fault{Fault: "error", Error: "too_many", Calls: calls("POST", "/v1/servers", 2)})
+	s.Fault(sim.Fault{Fault: "error", Error: "too_many", Calls: sim.On("POST", "/v1/servers", 2)})
 	rent(t, c, order("echora-1"))
 	if made := s.Count("POST", "/v1/servers"); made != 3 {
 		t.Errorf("%d calls", made)
@@ -70,7 +66,7 @@ func TestTheLimitIsToldByHeaders(t *testing.T) {
 // The most expensive of all faults: the client knows no id, and the server is there.
 func TestACutReplyHidesAServerThatIsThere(t *testing.T) {
 	s, c := start(t, sim.Options{})
-	s.Fault(sim.Fault{Fault: "cut", Calls: calls("POST", "/v1/servers", 1)})
+	s.Fault(sim.Fault{Fault: "cut", Calls: sim.On("POST", "/v1/servers", 1)})
 	if _, _, err := c.Server.Create(ctx, order("echora-1")); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a cut reply is told as %v", err)
 	}
@@ -138,7 +134,7 @@ func TestAServerDisappears(t *testing.T) {
 	s, c := start(t, sim.Options{})
 	server := rent(t, c, order("echora-1"))
 	snapshot(t, c, server, "image")
-	s.Fault(sim.Fault{Fault: "vanish", Kind: "machine", Calls: calls("GET", "/v1/servers", 1)})
+	s.Fault(sim.Fault{Fault: "vanish", Kind: "machine", Calls: sim.On("GET", "/v1/servers", 1)})
 	if found, _, err := c.Server.GetByID(ctx, server.ID); found != nil || err != nil {
 		t.Errorf("a server that has gone: %v %v", found, err)
 	}
@@ -149,7 +145,7 @@ func TestAServerDisappears(t *testing.T) {
 
 func TestASlowReplyComesTooLateForAClientThatDoesNotWait(t *testing.T) {
 	s, c := start(t, sim.Options{})
-	s.Fault(sim.Fault{Fault: "slow", Milliseconds: 60_000, Calls: calls("POST", "/v1/servers", 1)})
+	s.Fault(sim.Fault{Fault: "slow", Milliseconds: 60_000, Calls: sim.On("POST", "/v1/servers", 1)})
 	limited, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()
 	if _, _, err := c.Server.Create(limited, order("echora-1")); !errors.Is(err, context.DeadlineExceeded) {

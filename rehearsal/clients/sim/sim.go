@@ -37,6 +37,11 @@ type Calls struct {
 	Times  int    `json:"times,omitempty"`
 }
 
+// On is so many calls of a method whose path begins like this.
+func On(method, path string, times int) *Calls {
+	return &Calls{Method: method, Path: path, Times: times}
+}
+
 // Fault is something that goes wrong; see the Rust type of the same name.
 type Fault struct {
 	Fault        string  `json:"fault"`
