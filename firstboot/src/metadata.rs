@@ -17,8 +17,10 @@ use crate::system::System;
 /// How long to try, on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// For everything together.
+    /// For everything together, as long as nobody answers.
     pub total: Duration,
+    /// The same once the service has answered, if only with a trouble of its own.
+    pub troubled: Duration,
     /// For one request.
     pub attempt: Duration,
     /// Between two attempts.
@@ -26,11 +28,13 @@ pub struct Patience {
 }
 
 impl Default for Patience {
-    /// The services answer in milliseconds; a minute covers those that come up late. One attempt is given what the
-    /// providers' own agents give it: <https://github.com/canonical/cloud-init/blob/main/cloudinit/url_helper.py>.
+    /// The services answer in milliseconds; a minute covers those that come up late. One that answers at all is worth more
+    /// of it: what the buyer chose is asked for at first boot and never again. One attempt is given what the providers'
+    /// own agents give it: <https://github.com/canonical/cloud-init/blob/main/cloudinit/url_helper.py>.
     fn default() -> Self {
         Self {
             total: Duration::from_secs(60),
+            troubled: Duration::from_secs(180),
             attempt: Duration::from_secs(5),
             pause: Duration::from_millis(500),
         }
@@ -42,6 +46,7 @@ impl Patience {
     pub(crate) fn at_most(self, system: &System) -> Self {
         Self {
             total: system.at_most(self.total),
+            troubled: system.at_most(self.troubled),
             attempt: system.at_most(self.attempt),
             pause: system.at_most(self.pause),
         }
@@ -55,7 +60,8 @@ pub struct Client<'a> {
     base: &'a str,
     agent: Agent,
     patience: Patience,
-    end: Instant,
+    began: Instant,
+    answers: bool,
     token: Option<String>,
 }
 
@@ -74,7 +80,8 @@ impl<'a> Client<'a> {
             base,
             agent: config.build().into(),
             patience,
-            end: Instant::now() + patience.total,
+            began: Instant::now(),
+            answers: false,
             token: None,
         }
     }
@@ -167,8 +174,8 @@ impl<'a> Client<'a> {
     }
 
     /// The body of a 200; every other status is an error. No attempt goes on after the end of patience.
-    fn send(&self, request: ureq::http::request::Builder) -> Result<String> {
-        let left = self.end.saturating_duration_since(Instant::now()).max(self.patience.pause);
+    fn send(&mut self, request: ureq::http::request::Builder) -> Result<String> {
+        let left = self.end().saturating_duration_since(Instant::now()).max(self.patience.pause);
         let request = request.body(()).context("the plan's request is no request")?;
         let request = self
             .agent
@@ -176,6 +183,7 @@ impl<'a> Client<'a> {
             .timeout_global(Some(left.min(self.patience.attempt)))
             .build();
         let mut reply = self.agent.run(request)?;
+        self.answers = true;
         match reply.status().as_u16() {
             200 => reply.body_mut().read_to_string().context("the answer broke off"),
             status => Err(Status(status).into()),
@@ -192,7 +200,7 @@ impl<'a> Client<'a> {
                         // It may have come up anew and forgotten the token.
                         self.token = None;
                     }
-                    let over = Instant::now() + self.patience.pause >= self.end;
+                    let over = Instant::now() + self.patience.pause >= self.end();
                     if over || !status.is_none_or(|status| self.should_retry(status)) {
                         return Err(error)
                             .with_context(|| format!("the metadata service failed at {}", self.url(path)));
@@ -201,6 +209,11 @@ impl<'a> Client<'a> {
                 }
             }
         }
+    }
+
+    /// The end of patience.
+    fn end(&self) -> Instant {
+        self.began + if self.answers { self.patience.troubled } else { self.patience.total }
     }
 
     /// What may get better: the server's own trouble, too many requests, and a token that can be asked for anew.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echora_firstboot::Instance;
 use echora_firstboot::metadata::{Client, Patience};
@@ -23,15 +23,19 @@ const HTML: &str = "<html>\n<body><h1>Please wait</h1></body>\n</html>\n";
 /// Enough for every service that gets well, and short pauses.
 const LONG: Patience = Patience {
     total: Duration::from_secs(40),
+    troubled: Duration::from_secs(40),
     attempt: Duration::from_secs(10),
     pause: Duration::from_millis(1),
 };
 /// For services that stay ill.
 const SHORT: Patience = Patience {
     total: Duration::from_millis(300),
+    troubled: Duration::from_millis(500),
     attempt: Duration::from_millis(100),
     pause: Duration::from_millis(20),
 };
+/// For services that say nothing: whoever took that for an answer would wait far too long.
+const SILENT: Patience = Patience { troubled: Duration::from_secs(3600), ..SHORT };
 
 /// Runs a rung for all providers at once; each has a deadline.
 fn each_provider(rung: impl Fn(&Entry) + Clone + Send + 'static) {
@@ -144,18 +148,39 @@ fn a_request_that_hangs_costs_one_attempt() {
 
 #[test]
 fn patience_ends() {
-    let ills: [fn() -> Answer; 4] = [
-        || Answer::Silence { open: true },
-        || Answer::Reply(503, String::new()),
-        || Answer::Reply(200, String::new()),
-        || Answer::Reply(200, HTML.into()),
+    let ills: [(fn() -> Answer, Patience); 5] = [
+        (|| Answer::Silence { open: true }, SILENT),
+        (|| Answer::Silence { open: false }, SILENT),
+        (|| Answer::Reply(503, String::new()), SHORT),
+        (|| Answer::Reply(200, String::new()), SHORT),
+        (|| Answer::Reply(200, HTML.into()), SHORT),
     ];
-    for ill in ills {
+    for (ill, patience) in ills {
         each_provider(move |entry| {
             let provider = always(entry, ill);
-            let error = ask(&entry.profile.guest_plan(), &provider, SHORT).unwrap_err();
+            let error = ask(&entry.profile.guest_plan(), &provider, patience).unwrap_err();
             assert!(error.contains(&provider.server.base), "it is told who failed: {error}");
             assert!(!provider.requests().is_empty());
+        });
+    }
+}
+
+/// A settings form is read once: a service that is ill for a minute from the first request on must not lose it.
+#[test]
+fn a_service_that_answers_with_trouble_is_waited_for_longer_than_a_silent_one() {
+    let usual = Patience::default();
+    assert!(usual.troubled >= 2 * Duration::from_secs(60) && usual.troubled > usual.total, "{usual:?}");
+    let ills: [fn() -> Answer; 2] =
+        [|| Answer::Reply(503, "starting".into()), || Answer::Reply(200, HTML.into())];
+    for ill in ills {
+        each_provider(move |entry| {
+            let patience = Patience { total: Duration::from_millis(600), ..LONG };
+            let mut began = None;
+            let provider = Provider::play(entry, setting(entry.fixture.sample.clone()), move |_, _, _| {
+                let began = *began.get_or_insert_with(Instant::now);
+                (began.elapsed() < 2 * patience.total).then(ill)
+            });
+            assert_eq!(ask(&entry.profile.guest_plan(), &provider, patience), Ok(expected(entry)));
         });
     }
 }
@@ -166,7 +191,7 @@ fn a_port_that_refuses_is_tried_until_patience_ends() {
         let plan = entry.profile.guest_plan();
         // A port that was just given up may be another test's by now; nobody listens at this one.
         let base = "http://127.0.0.1:1";
-        let error = Client::new(&plan.metadata, Some(base), SHORT).instance().unwrap_err();
+        let error = Client::new(&plan.metadata, Some(base), SILENT).instance().unwrap_err();
         assert!(format!("{error:#}").contains(base), "{error:#}");
     });
 }

@@ -16,9 +16,10 @@ use crate::metadata::Patience;
 use crate::site::Site;
 use crate::turn::Turn;
 
-/// The site runs while the question is open, and a service that is dead changes nothing.
+/// The site runs while the question is open, and a service that is dead or ill changes nothing.
 const PATIENCE: Patience = Patience {
     total: Duration::from_secs(3),
+    troubled: Duration::from_secs(3),
     attempt: Duration::from_secs(2),
     pause: Duration::from_millis(500),
 };

@@ -56,10 +56,11 @@ fn a_metadata_service_that_is_slow_or_comes_up_late_is_waited_for() {
         thread::sleep(Duration::from_millis(50));
         None
     };
-    let mut left = 2;
+    let mut left = 3;
     let late = move || {
-        left -= i32::from(left > 0);
-        (left > 0).then(|| Answer::Reply(503, "starting".into()))
+        let is_ill = left > 0;
+        left -= i32::from(is_ill);
+        is_ill.then(|| Answer::Reply(503, "starting".into()))
     };
     let troubles: [Box<dyn FnMut() -> Option<Answer> + Send>; 2] = [Box::new(slow), Box::new(late)];
     for trouble in troubles {
