@@ -10,10 +10,11 @@ use crate::system::System;
 
 mod encoding;
 mod known;
+mod name;
 mod notation;
 mod place;
 
-pub(crate) use place::is_secret_name;
+pub(crate) use name::is_secret_name;
 
 /// Knows the secrets of a machine.
 pub(crate) struct Redactor {

@@ -14,6 +14,26 @@ const MARKS: [&str; 5] = ["CANARY", "43414e415259", "Q0FOQVJZ", "NBTkFSW", "DQU5
 /// Of the operator's choice, with all that is awkward in it.
 const CHOSEN: &str = r#"p&"ss'w/o\r d+é CANARY-chosen"#;
 
+/// What operators call their secrets.
+const OPERATORS: [&str; 16] = [
+    "SMTP_PASS",
+    "JWT_SIGNING_KEY",
+    "ENCRYPTION_KEY",
+    "API_KEY",
+    "API_KEYS",
+    "MAIL_KEY_2",
+    "TS_AUTHKEY",
+    "BACKUP_PASSPHRASE",
+    "BOT_TOKEN",
+    "SECRET_KEY_BASE",
+    "GOOGLE_CREDENTIALS",
+    "SENTRY_DSN",
+    "SLACK_WEBHOOK_URL",
+    "PASSWORD_SALT",
+    "ADMIN_PW",
+    "QUEUE_CONNECTION_STRING",
+];
+
 /// Every place of a secret, with one.
 fn plant(machine: &Machine) -> Vec<String> {
     machine.put("/opt/echora/.env", "POSTGRES_PASSWORD=CANARYpg0001\nJWT_SECRET=CANARYjwt0002\nHMAC_SECRET='CANARY hmac 0003'\nMINE=CANARYmine0004\nANNOUNCED_IP=203.0.113.7\n");
@@ -27,10 +47,14 @@ fn plant(machine: &Machine) -> Vec<String> {
         "/root/echora-credentials",
         "URL:      https://x\nUsername: admin\nPassword: CANARYlogin0008\nCheck:    00000000\n",
     );
-    machine.put(
-        "/opt/echora/compose.override.yaml",
-        "services:\n  bot:\n    environment:\n      SMTP_PASSWORD: CANARYsmtp0009\n",
+    let secrets = OPERATORS.iter().zip(10..).map(|(name, number)| (name, format!("CANARYown{number:04}")));
+    let secrets: Vec<_> = secrets.collect();
+    let lines: String = secrets.iter().map(|(name, secret)| format!("      {name}: {secret}\n")).collect();
+    let stack = format!(
+        "services:\n  bot:\n    environment:\n      SMTP_PASSWORD: CANARYsmtp0009\n{lines}      BROKER: amqp://bot:CANARY%40mq0040@mq/x\n\
+         \x20 other:\n    environment:\n      - \"LIST_PASS=CANARYlist0041\"\n  last: {{environment: {{FLOW_PASS: CANARYflow0042}}}}\n"
     );
+    machine.put("/opt/echora/compose.override.yaml", &stack);
     let mut state = machine.state();
     state["inputs"] = serde_json::json!({
         "admin_password": {"value": CHOSEN, "source": "config.toml"}, "domain": {"value": "chat.example.org", "source": "config.toml"}});
@@ -45,8 +69,12 @@ fn plant(machine: &Machine) -> Vec<String> {
         "owner0007",
         "login0008",
         "smtp0009",
+        "@mq0040",
+        "list0041",
+        "flow0042",
     ];
-    plain.iter().map(|rest| format!("CANARY{rest}")).chain([CHOSEN.to_owned()]).collect()
+    let plain = plain.iter().map(|rest| format!("CANARY{rest}"));
+    plain.chain(secrets.into_iter().map(|(_, secret)| secret)).chain([CHOSEN.to_owned()]).collect()
 }
 
 /// A log that quotes the secrets in all the ways that programs know, and some that nobody here knows.

@@ -1,44 +1,12 @@
 //! Secrets that are known by where they stand: behind a name, in a header, in an address, between the lines of a key.
 
 use super::MASK;
+use super::name::{is_header, is_secret_name};
 
-/// A name that ends so has a secret for a value.
-const NAMES: [&str; 17] = [
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "secret",
-    "token",
-    "apikey",
-    "accesskey",
-    "accesskeyid",
-    "secretkey",
-    "privatekey",
-    "signature",
-    "credential",
-    "authorization",
-    "cookie",
-    "sessionid",
-    "invitecode",
-];
-/// Their values have spaces in them.
-const HEADERS: [&str; 2] = ["authorization", "cookie"];
 /// What begins so is a token or the hash of a password.
-const BEGINNINGS: [&str; 7] = ["eyJ", "$argon2", "$2b$", "$2y$", "$6$", "$y$", "SCRAM-SHA-256$"];
+const BEGINNINGS: [&str; 8] = ["eyJ", "$argon2", "$2a$", "$2b$", "$2y$", "$6$", "$y$", "SCRAM-SHA-256$"];
 const KEY_BEGIN: &str = "-----BEGIN ";
 const KEY_END: &str = "PRIVATE KEY-----";
-
-/// Whether what has this name is a secret.
-pub(crate) fn is_secret_name(name: &str) -> bool {
-    ends_with_one_of(name, &NAMES)
-}
-
-fn ends_with_one_of(name: &str, endings: &[&str]) -> bool {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    let plain = plain.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
-    endings.iter().any(|ending| plain.ends_with(ending))
-}
 
 /// Masks all of them.
 pub(super) fn mask(text: &str) -> String {
@@ -84,7 +52,7 @@ fn secret(text: &str) -> Option<(usize, usize)> {
     if !is_secret_name(name) {
         return None;
     }
-    let (kept, gone) = value(&text[word..], ends_with_one_of(name, &HEADERS))?;
+    let (kept, gone) = value(&text[word..], is_header(name))?;
     Some((word + kept, gone))
 }
 
@@ -114,6 +82,14 @@ fn userinfo(text: &str) -> Option<(usize, usize)> {
     (kept < user.len()).then(|| (kept, user.len() - kept))
 }
 
+/// The passwords of the addresses in a text.
+pub(super) fn passwords(text: &str) -> impl Iterator<Item = &str> {
+    text.split("://").skip(1).filter_map(|rest| {
+        let (kept, gone) = userinfo(rest)?;
+        (kept > 0).then(|| &rest[kept..kept + gone])
+    })
+}
+
 fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
@@ -139,6 +115,7 @@ mod tests {
             ("sent Bearer abcdefgh, refused", "sent Bearer ***, refused"),
             (long, MASK),
             ("hash $argon2id$v=19$m=19456,t=2$c2FsdA$aGFzaA end", "hash *** end"),
+            ("admin $2a$14$abcdefghijklmnopqrstuv end", "admin *** end"),
             ("a -----BEGIN OPENSSH PRIVATE KEY-----\nxyz\n-----END OPENSSH PRIVATE KEY----- b", "a *** b"),
             ("-----BEGIN PRIVATE KEY-----\\nxyz", MASK),
         ];
