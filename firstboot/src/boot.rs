@@ -1,5 +1,6 @@
 //! The boot sequence. Each step can be repeated after a power cut and has its deadlines in the means that it uses.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -54,6 +55,7 @@ pub fn boot(system: &System) -> Result<()> {
         state: State::default(),
         step: 0,
         current: None,
+        seconds: BTreeMap::new(),
     };
     let outcome = boot.run();
     if let Err(error) = &outcome {
@@ -64,6 +66,7 @@ pub fn boot(system: &System) -> Result<()> {
         boot.console.say(&format!("{what} FAILED in step {}: {error:#}", boot.step));
         boot.console.say("what to do: cure it and run `systemctl restart echora-firstboot`, or reboot; it goes on from there");
     }
+    boot.keep_times();
     outcome
 }
 
@@ -74,6 +77,8 @@ struct Boot<'a> {
     state: State,
     step: usize,
     current: Option<(&'static str, Instant)>,
+    /// Of each step that has ended.
+    seconds: BTreeMap<String, f64>,
 }
 
 impl Boot<'_> {
@@ -88,6 +93,7 @@ impl Boot<'_> {
         if self.state.is_finished_for(&id) {
             self.forget_secrets()?;
             settings::refuse_late(&self.system.settings)?;
+            self.enter("size");
             tuning::follow(self.system, &self.console);
             return self.follow();
         }
@@ -156,14 +162,18 @@ impl Boot<'_> {
 
     /// Announces a step and takes the time of the one before.
     fn begin(&mut self, name: &'static str, what: &str) {
-        self.close();
+        self.enter(name);
         self.step += 1;
         // A finished machine says nothing at its boots.
         if self.step > 1 {
             self.console.say(&format!("[{}/{STEPS}] {name}: {what}", self.step));
         }
-        self.current = Some((name, Instant::now()));
         self.show(name, Going::Well);
+    }
+
+    fn enter(&mut self, name: &'static str) {
+        self.close();
+        self.current = Some((name, Instant::now()));
     }
 
     /// Tells visitors. A page that cannot be written keeps nobody out and nobody waiting.
@@ -176,7 +186,18 @@ impl Boot<'_> {
     fn close(&mut self) {
         if let Some((name, began)) = self.current.take() {
             let milliseconds = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
-            self.state.seconds.insert(name.to_owned(), f64::from(milliseconds) / 1000.0);
+            self.seconds.insert(name.to_owned(), f64::from(milliseconds) / 1000.0);
+        }
+    }
+
+    /// Lets the doctor know how long this boot took. Not in the state: no boot of a finished server has to write that.
+    fn keep_times(&mut self) {
+        self.close();
+        let kept = serde_json::to_string(&self.seconds)
+            .map_err(anyhow::Error::from)
+            .and_then(|times| files::write(&self.system.boot_times(), 0o600, &(times + "\n")));
+        if let Err(error) = kept {
+            self.warn(&format!("{error:#}"));
         }
     }
 
@@ -295,6 +316,7 @@ impl Boot<'_> {
     fn finish(&mut self) -> Result<()> {
         self.close();
         self.state.finished = true;
+        self.state.seconds.clone_from(&self.seconds);
         self.state.identity = clone::identity(self.system)?;
         self.state.write(self.system)?;
         self.forget_secrets()?;

@@ -22,7 +22,7 @@ pub(crate) struct State {
     pub(crate) finished: bool,
     /// The version that did it.
     pub(crate) version: String,
-    /// Seconds that each step of the last boot took.
+    /// Seconds that each step of first boot took, in the boot that ended it.
     pub(crate) seconds: BTreeMap<String, f64>,
     /// What tells this machine from its clones: file to digest.
     pub(crate) identity: BTreeMap<String, String>,

@@ -77,6 +77,11 @@ impl System {
         self.path("/var/lib/echora/state.json")
     }
 
+    /// How long the steps of the last boot took. It goes with that boot.
+    pub(crate) fn boot_times(&self) -> PathBuf {
+        self.path("/run/echora/boot.json")
+    }
+
     /// Where a state that cannot be read is put.
     pub(crate) fn damaged_state(&self) -> PathBuf {
         self.path("/var/lib/echora/state.json.damaged")

@@ -27,12 +27,14 @@ const PATIENCE: Patience = Patience {
 impl Boot<'_> {
     /// Asks once who this machine is. The state is written last: a boot that is cut off finds the change again.
     pub(super) fn follow(&mut self) -> Result<()> {
+        self.enter("metadata");
         let Some(instance) = self.look() else {
             return Ok(());
         };
         if self.is_at(&instance) {
             return Ok(());
         }
+        self.enter("address");
         self.console.say("the address of this server has changed: the site follows");
         self.move_to(&instance).context("the site cannot follow the change of address")
     }

@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) memory: Option<Memory>,
     pub(crate) containers: Option<Vec<Container>>,
     pub(crate) first_boot: FirstBoot,
+    /// Seconds of each step of the last boot, be it the first or a later one.
+    pub(crate) last_boot_seconds: Option<BTreeMap<String, f64>>,
     pub(crate) inputs: Option<BTreeMap<String, Used>>,
     /// Whether the login still lies in root's folder.
     pub(crate) login_is_kept: bool,
@@ -100,6 +102,7 @@ impl Facts {
                 memory: open.take("memory", Memory::read(system)),
                 containers: open.close("containers", containers),
                 first_boot: open.close("first_boot", boot).unwrap_or_default(),
+                last_boot_seconds: history::last_boot(system),
                 inputs,
                 login_is_kept: system.credentials().exists(),
                 unanswered: {

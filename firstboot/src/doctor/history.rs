@@ -1,4 +1,4 @@
-//! What the last boot did, out of the files that it left.
+//! What the boots did, out of the files that they left.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,6 +56,11 @@ pub(crate) fn first_boot(system: &System, state: &Value, patience: Duration) -> 
         failure: failure
             .and_then(|told| told.lines().rev().find(|line| line.contains("FAILED")).map(str::to_owned)),
     }
+}
+
+/// Seconds of each step of the last boot; none where no boot has ended since the machine was switched on.
+pub(crate) fn last_boot(system: &System) -> Option<BTreeMap<String, f64>> {
+    serde_json::from_str(&files::read(&system.boot_times()).ok()??).ok()
 }
 
 /// The settings that were used; none where the state does not tell. Secrets are masked there, and once more here.

@@ -1,5 +1,7 @@
 //! Each fact in words, with its label and what findings may be about it.
 
+use std::collections::BTreeMap;
+
 use super::certificate::Rung;
 use super::facts::Facts;
 
@@ -7,7 +9,7 @@ use super::facts::Facts;
 type Line = (&'static str, &'static [&'static str], Result<String, String>);
 
 /// All facts that a screen shows.
-pub(super) fn of(facts: &Facts) -> [Line; 9] {
+pub(super) fn of(facts: &Facts) -> [Line; 10] {
     let known = |question: &str, fact: Option<String>| {
         fact.ok_or_else(|| {
             let open = facts.unanswered.iter().find(|open| open.question == question);
@@ -18,6 +20,7 @@ pub(super) fn of(facts: &Facts) -> [Line; 9] {
         ("site", &["site", "app"], known("site", site(facts))),
         ("certificate", &["certificate", "domain"], known("site", certificate(facts))),
         ("first boot", &["first_boot"], Ok(first_boot(facts))),
+        ("last boot", &[], last_boot(facts)),
         ("containers", &["containers", "docker", "logs"], known("containers", containers(facts))),
         ("memory", &["memory"], known("memory", memory(facts))),
         ("disk", &["disk"], known("disk", disk(facts))),
@@ -56,14 +59,29 @@ fn certificate(facts: &Facts) -> Option<String> {
 
 fn first_boot(facts: &Facts) -> String {
     let boot = &facts.first_boot;
-    let mut steps: Vec<(&String, &f64)> = boot.seconds.iter().collect();
-    steps.sort_by(|one, other| other.1.total_cmp(one.1));
-    let total: f64 = boot.seconds.values().sum();
-    let steps: Vec<String> = steps.iter().map(|(name, seconds)| format!("{name} {seconds:.1}")).collect();
     match boot.finished {
-        true => format!("{total:.1} s: {}", steps.join(", ")),
+        true => steps(&boot.seconds),
         false => format!("not finished (the unit is {})", boot.unit),
     }
+}
+
+fn last_boot(facts: &Facts) -> Result<String, String> {
+    match &facts.last_boot_seconds {
+        Some(seconds) if facts.first_boot.finished && *seconds == facts.first_boot.seconds => {
+            Ok("the first one".to_owned())
+        }
+        Some(seconds) => Ok(steps(seconds)),
+        None => Err("not known: none has ended since the machine was switched on".to_owned()),
+    }
+}
+
+/// The steps of a boot, the longest first.
+fn steps(seconds: &BTreeMap<String, f64>) -> String {
+    let mut steps: Vec<(&String, &f64)> = seconds.iter().collect();
+    steps.sort_by(|one, other| other.1.total_cmp(one.1));
+    let total: f64 = seconds.values().sum();
+    let steps: Vec<String> = steps.iter().map(|(name, seconds)| format!("{name} {seconds:.1}")).collect();
+    format!("{total:.1} s: {}", steps.join(", "))
 }
 
 fn containers(facts: &Facts) -> Option<String> {

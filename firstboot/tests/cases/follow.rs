@@ -48,6 +48,7 @@ fn the_site_follows_a_change_of_address() {
     let place = |call: &str| lines.iter().position(|line| line.starts_with("site ") && line.contains(call));
     let (backend, reload) = (place("--no-deps backend"), place("caddy reload"));
     assert!(backend.is_some() && backend < reload && reload < place("curl"), "{lines:#?}");
+    assert_eq!(machine.steps(), ["address", "metadata", "size", "state"]);
 
     machine.journal.calm();
     let run = machine.boot_well();
@@ -125,6 +126,7 @@ fn an_engine_that_fails_meanwhile_is_told_and_the_next_boot_goes_on() {
     let told = "this boot FAILED in step 1: the site cannot follow the change of address";
     assert!(machine.console().contains(told), "{}", machine.console());
     assert_eq!(machine.state()["finished"], true, "it is still a server");
+    assert!(machine.steps().contains(&"address".to_owned()), "how long it tried is told");
     machine.journal.calm();
     machine.boot_well();
     assert_has_followed(&machine, &format!("https://{V4}"));

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::server::{FIREWALL, container, json, screen, server};
-use crate::support::checks::INSTANCE;
+use crate::support::checks::{INSTANCE, STATE};
 use crate::support::machine::Machine;
 
 fn fits(screen: &str) {
@@ -48,11 +48,35 @@ fn machines_get_the_same_under_names_that_stay() {
     assert_eq!((status, &told["healthy"], &told["findings"]), (Some(0), &true.into(), &json!([])));
     let names: Vec<&String> = told.as_object().unwrap().keys().collect();
     let expected = "healthy findings version system time up_seconds reboot_required site certificate domain addresses \
-        firewall ports disk memory containers first_boot inputs login_is_kept unanswered";
+        firewall ports disk memory containers first_boot last_boot_seconds inputs login_is_kept unanswered";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!(told["certificate"]["rung"], "domain");
     assert_eq!(told["containers"][1]["name"], "echora-backend");
     assert_eq!(told["first_boot"]["seconds"].as_object().unwrap().len(), 9);
+}
+
+/// A later boot has other steps, and what the first one took stays in the state.
+#[test]
+fn the_last_boots_steps_are_told_beside_those_of_the_first() {
+    let machine = server();
+    let shown = screen(&machine).stdout;
+    assert!(shown.contains(" ok  last boot      the first one\n"), "{shown}");
+    let (_, first) = json(&machine);
+    assert_eq!(first["last_boot_seconds"], first["first_boot"]["seconds"]);
+    let state = machine.read(STATE);
+
+    machine.boot_well();
+    let (_, told) = json(&machine);
+    assert_eq!(told["first_boot"]["seconds"], first["first_boot"]["seconds"]);
+    let steps: Vec<&String> = told["last_boot_seconds"].as_object().unwrap().keys().collect();
+    assert_eq!(steps, ["metadata", "size", "state"]);
+    let shown = screen(&machine).stdout;
+    let line = shown.lines().find(|line| line.starts_with(" ok  last boot ")).unwrap();
+    assert!(steps.iter().all(|step| line.contains(&format!("{step} "))), "{line}");
+    assert_eq!(machine.read(STATE), state);
+
+    fs::remove_file(machine.path("/run/echora/boot.json")).unwrap();
+    assert!(screen(&machine).stdout.contains(" ??  last boot      not known: none has ended"));
 }
 
 /// Something that goes wrong, and in which words of which finding it is told.

@@ -280,6 +280,12 @@ impl Machine {
         serde_json::from_str(&self.read("/var/lib/echora/state.json")).unwrap_or_default()
     }
 
+    /// The steps of the last boot, in the order of the alphabet.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        let times: Value = serde_json::from_str(&self.read("/run/echora/boot.json")).unwrap();
+        times.as_object().unwrap().keys().cloned().collect()
+    }
+
     /// A variable of the stack's environment.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let text = self.read("/opt/echora/.env");
