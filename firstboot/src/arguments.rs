@@ -37,7 +37,7 @@ Examples:
   journalctl -u echora-firstboot      what it did (never the password)
   cat /root/echora-credentials        the login
   echora-domain chat.example.org      give this server a domain
-  echora-doctor --bundle support.tgz  look at everything, and collect it for whoever helps
+  echora-doctor --bundle support.tar  look at everything, and collect it for whoever helps
 ";
 
 /// What is to be done.

@@ -30,7 +30,7 @@ pub const FIELDS: [Field; 7] = [
     field("server_name", "Name of the server, shown to members", "Our chat"),
     field("admin_username", "Owner: user name", "admin"),
     field("admin_email", "Owner: e-mail address", "admin@example.org"),
-    field(PASSWORD, "Owner: password, 8 to 128 characters; empty for a random one", "correct horse battery"),
+    field(PASSWORD, "Owner: password, 8 to 128 bytes; empty for a random one", "correct horse battery"),
     Field {
         choices: &["open", "invite_only"],
         ..field("registration", "Who may register an account of their own", "invite_only")

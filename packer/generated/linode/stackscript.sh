@@ -6,7 +6,7 @@
 # <UDF name="server_name" label="Name of the server, shown to members" default="" example="Our chat" />
 # <UDF name="admin_username" label="Owner: user name" default="" example="admin" />
 # <UDF name="admin_email" label="Owner: e-mail address" default="" example="admin@example.org" />
-# <UDF name="admin_password" label="Owner: password, 8 to 128 characters; empty for a random one" default="" />
+# <UDF name="admin_password" label="Owner: password, 8 to 128 bytes; empty for a random one" default="" />
 # <UDF name="registration" label="Who may register an account of their own" default="open" oneOf="open,invite_only" />
 #
 # Hands what the buyer filled in to first boot; the provider has put it into the environment.
