@@ -1,76 +1,49 @@
-//! What a visitor's browser shows while a machine is set up, and after it.
+//! What a visitor's browser shows while a machine is set up, and after it: one page, opened once.
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use echora_rehearsal::process::run;
+use support::browser::Browser;
 use support::cell::{BOOT, Rented};
 use support::root;
 
-/// A database that never comes up: the boot stays where visitors see the page.
-const STUCK: &str = "services:\n  postgres:\n    entrypoint: [sleep, '600']\n";
+/// A database that waits for a word: the boot stays as long where visitors see the page.
+const HELD: &str = r#"services:
+  postgres:
+    entrypoint: [bash, -c, 'until [ -e /tmp/go ]; do sleep 0.1; done; exec docker-entrypoint.sh "$$@"', held]
+"#;
+const GO: &str = "docker exec echora-postgres touch /tmp/go";
 const SIZE: (u32, u32) = (900, 560);
+const URL: &str = "https://203.0.113.7/";
 
 #[tokio::test]
-async fn a_browser_shows_the_step_and_then_the_site() {
+async fn a_page_that_stays_open_shows_the_step_and_becomes_the_site() {
     let installed = std::process::Command::new("chromium").arg("--version").output();
     if installed.is_err() {
         println!("SKIPPED: no picture is taken, chromium is not installed");
         return;
     }
     let mut rented = Rented::make().await;
-    rented.cell.put("opt/echora/compose.override.yaml", STUCK, 0o644).unwrap();
+    rented.cell.put("opt/echora/compose.override.yaml", HELD, 0o644).unwrap();
     rented.start().await;
     rented.cell.wait_for("echora: [5/9]", 0, BOOT).await.unwrap();
-    let (text, _) = look(&rented, "starting").await;
-    assert!(text.contains("Echora is starting") && text.contains("Setting up the database"), "{text}");
-    assert!(text.contains("becomes the site by itself"), "{text}");
-    drop(rented);
+    let mut browser = Browser::open(&rented.network, URL, SIZE).await;
+    let words = ["Echora is starting", "Setting up the database", "becomes the site by itself"];
+    browser.shows(&words, BOOT).await;
+    keep("starting", &browser.picture().await);
 
-    let mut rented = Rented::make().await;
-    rented.start().await;
-    rented.login(0).await;
-    let (text, _) = look(&rented, "site").await;
-    assert!(text.contains("Sign in") && !text.contains("is starting"), "{text}");
+    rented.cell.inside(GO).await.unwrap();
+    let text = browser.shows(&["Sign in"], BOOT).await;
+    assert!(!text.contains("is starting"), "{text}");
+    keep("site", &browser.picture().await);
+    let login = rented.login(0).await;
+    assert_eq!(rented.role(&login).await.unwrap(), "owner");
 }
 
-/// The page as a browser has it, and a picture of it among what was built.
-async fn look(rented: &Rented, name: &str) -> (String, PathBuf) {
+/// Among what was built.
+fn keep(name: &str, picture: &[u8]) {
+    assert_eq!(picture[16..24], [SIZE.0.to_be_bytes(), SIZE.1.to_be_bytes()].concat(), "its size in pixels");
+    assert!(picture.len() > 4000, "an empty page makes a picture of {} bytes", picture.len());
     let folder = root().join("target/pictures");
     std::fs::create_dir_all(&folder).unwrap();
-    let picture = folder.join(format!("{name}.png"));
-    let _ = std::fs::remove_file(&picture);
-    let text = browse(rented, &["--dump-dom".to_owned()]).await;
-    browse(
-        rented,
-        &[format!("--screenshot={}", picture.display()), format!("--window-size={},{}", SIZE.0, SIZE.1)],
-    )
-    .await;
-    let bytes = std::fs::read(&picture).expect("a picture");
-    assert_eq!(bytes[16..24], [SIZE.0.to_be_bytes(), SIZE.1.to_be_bytes()].concat(), "its size in pixels");
-    assert!(bytes.len() > 4000, "an empty page makes a picture of {} bytes", bytes.len());
-    (text, picture)
-}
-
-async fn browse(rented: &Rented, how: &[String]) -> String {
-    let profile = tempfile::tempdir().unwrap();
-    let mut command = rented.network.command(Path::new("chromium"));
-    command.args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--hide-scrollbars",
-    ]);
-    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
-    // The certificate is the machine's own CA's.
-    command.args(["--ignore-certificate-errors", "--virtual-time-budget=2000"]);
-    command
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .args(how)
-        .arg("https://203.0.113.7/");
-    run(&mut command, "chromium", Duration::from_secs(90)).await.unwrap()
+    std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
 }

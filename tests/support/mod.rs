@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod account;
+pub(crate) mod browser;
 pub(crate) mod buyer;
 pub(crate) mod cell;
 pub(crate) mod depth;
