@@ -81,14 +81,16 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     head.to_owned() + &figures.iter().map(Figure::row).collect::<String>()
 }
 
-/// Writes the list that other programs read.
-pub(crate) fn write(figures: &[Figure], path: &Path) -> Result<()> {
-    let list: Vec<Value> = figures
-        .iter()
-        .map(|figure| {
-            json!({"name": figure.name, "value": figure.value, "unit": figure.unit, "limit": figure.limit, "ratio": figure.ratio()})
-        })
-        .collect();
+/// Puts them into the list that other programs read; what it says of the same things is replaced.
+pub(crate) fn add(figures: &[Figure], path: &Path) -> Result<()> {
+    let mut list: Vec<Value> = match std::fs::read_to_string(path) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?,
+        Err(_) => Vec::new(),
+    };
+    list.retain(|old| figures.iter().all(|figure| old["name"] != figure.name.as_str()));
+    list.extend(figures.iter().map(|figure| {
+        json!({"name": figure.name, "value": figure.value, "unit": figure.unit, "limit": figure.limit, "ratio": figure.ratio()})
+    }));
     let text = serde_json::to_string_pretty(&list)? + "\n";
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -51,5 +51,5 @@ async fn main() -> Result<()> {
         figures.extend(machine::all(image, arguments.vm).await?);
     }
     print!("\n{}", figure::table(&figures));
-    figure::write(&figures, &support::root().join("target/bench.json"))
+    figure::add(&figures, &support::root().join("target/bench.json"))
 }

@@ -7,6 +7,7 @@ pub(crate) mod browser;
 pub(crate) mod buyer;
 pub(crate) mod cell;
 pub(crate) mod depth;
+pub(crate) mod fleet;
 pub(crate) mod flood;
 pub(crate) mod retarget;
 pub(crate) mod rigs;
