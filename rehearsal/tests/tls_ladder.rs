@@ -26,10 +26,16 @@ mod ladder {
 /// and tries again after a minute, which no test should wait for (certmagic 0.25.6, `mostRecentAccountEmail`).
 const CONTACT: &str = "email = 'admin@example.net'\n";
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Caddy's own pauses after a failure: a minute, then two.
+const PAUSES: Duration = Duration::from_secs(240);
 
 /// Waits until there is an answer.
-async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, ask).await
+}
+
+async fn within<T>(patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + patience;
     loop {
         if let Some(answer) = ask().await {
             return answer;
@@ -50,11 +56,15 @@ async fn tool(name: &str) -> PathBuf {
 
 /// Waits until visitors of `url` are on the upper rung, and gives the certificate.
 async fn certified(server: &Server, url: &str) -> Vec<u8> {
-    eventually(&format!("a public certificate for {url}"), async || match visit(server, url).await.unwrap() {
+    certified_within(PATIENCE, server, url).await
+}
+
+async fn certified_within(patience: Duration, server: &Server, url: &str) -> Vec<u8> {
+    let look = async || match visit(server, url).await.unwrap() {
         (Rung::Public, certificate) => Some(certificate),
         (Rung::Own, _) => None,
-    })
-    .await
+    };
+    within(patience, &format!("a public certificate for {url}"), look).await
 }
 
 async fn assert_own(server: &Server, url: &str) {
@@ -67,16 +77,6 @@ async fn with_domain(options: Options) -> Server {
     server.put("/etc/echora/config.toml", &format!("domain = '{NAME}'\n{CONTACT}"));
     point(&server.network, NAME, &[&MACHINE_V4.to_string()], &[&MACHINE_V6.to_string()]).await;
     server
-}
-
-/// The authority is open again, and Caddy's pause is over: each name gets its certificate, and nobody was shut out.
-async fn climbs(server: &Server, crowd: Crowd) {
-    server.authority.door.turn(Mood::Open);
-    server.nudge_caddy().await;
-    for url in urls() {
-        certified(server, &url).await;
-    }
-    crowd.was_served().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +125,12 @@ async fn a_rate_limit_is_not_run_against() {
         assert_own(&server, &url).await;
     }
     assert_eq!(server.authority.door.orders(), [429; 3], "once for each, then Caddy waits");
-    climbs(&server, crowd).await;
+    server.authority.door.turn(Mood::Open);
+    server.nudge_caddy().await;
+    for url in urls() {
+        certified(&server, &url).await;
+    }
+    crowd.was_served().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +143,12 @@ async fn an_authority_that_is_down_at_first_boot_keeps_nobody_out() {
     for url in urls() {
         assert_own(&server, &url).await;
     }
-    climbs(&server, crowd).await;
+    server.authority.door.turn(Mood::Open);
+    // Nobody tells Caddy: it comes back by itself.
+    for url in urls() {
+        certified_within(PAUSES, &server, &url).await;
+    }
+    crowd.was_served().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,6 +166,28 @@ async fn a_short_lived_certificate_is_renewed_before_it_ends() {
     };
     eventually("another certificate", renewed).await;
     crowd.was_served().await;
+}
+
+/// As when a reserved address is given to the machine: the next boot finds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_address_gets_a_certificate_of_its_own_at_the_next_boot() {
+    const ELSEWHERE: &str = "203.0.113.8";
+    let mut server = Server::new(Options::default()).await;
+    server.put("/etc/echora/config.toml", CONTACT);
+    server.boot().await;
+    let [_, v4, v6] = urls();
+    certified(&server, &v4).await;
+    let unchanged = certified(&server, &v6).await;
+
+    server.readdress(ELSEWHERE).await;
+    let told = server.boot().await;
+    let url = format!("https://{ELSEWHERE}");
+    assert!(told.contains(&format!("this server is at {url}; the login stays as it is")), "{told}");
+    certified(&server, &format!("{url}/")).await;
+    assert_eq!(certified(&server, &v6).await, unchanged);
+    assert_eq!(server.authority.door.orders(), [201; 3], "one for each address that it ever had");
+    assert!(server.read("/opt/echora/.env").contains(&format!("ANNOUNCED_IP={ELSEWHERE}\n")));
+    assert!(server.read("/root/echora-credentials").contains(&url));
 }
 
 #[tokio::test(flavor = "multi_thread")]

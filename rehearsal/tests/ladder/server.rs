@@ -11,7 +11,7 @@ use anyhow::Result;
 use echora_rehearsal::metadata::{Metadata, setting_for};
 use echora_rehearsal::network::{Network, Port};
 use echora_rehearsal::process::{Job, run};
-use provider_profiles::Catalog;
+use provider_profiles::{Catalog, Entry, Setting};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -51,7 +51,8 @@ pub(crate) struct Server {
     // Fields drop in this order: what runs inside ends before the network goes.
     caddy: Option<Job>,
     neighbours: Neighbours,
-    _metadata: Metadata,
+    metadata: Option<Metadata>,
+    provider: Box<(Entry, Setting)>,
     pub(crate) authority: Authority,
     machine: Port,
     pub(crate) network: Network,
@@ -67,12 +68,14 @@ impl Server {
         let authority = Authority::start(&network, options).await;
         let entry = Catalog::embedded().unwrap().iter().next().unwrap().clone();
         let setting = setting_for(&entry, Vec::new(), String::new(), BTreeMap::new());
-        let metadata = Metadata::serve(&network, &entry.fixture, setting).await.unwrap();
+        let metadata = Some(Metadata::serve(&network, &entry.fixture, setting.clone()).await.unwrap());
         let (root, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let neighbours = Neighbours::start(root.path(), &machine).await;
+        let plan = toml::to_string(&entry.profile.guest_plan()).unwrap();
+        let provider = Box::new((entry, setting));
         let mut server =
-            Self { caddy: None, neighbours, _metadata: metadata, authority, machine, network, root, bin };
-        server.put("/etc/echora/provider.toml", &toml::to_string(&entry.profile.guest_plan()).unwrap());
+            Self { caddy: None, neighbours, metadata, provider, authority, machine, network, root, bin };
+        server.put("/etc/echora/provider.toml", &plan);
         server.lay_out().await;
         server.start_caddy().await;
         server
@@ -135,6 +138,27 @@ impl Server {
     pub(crate) async fn restart_caddy(&mut self) {
         drop(self.caddy.take());
         self.start_caddy().await;
+    }
+
+    /// Gives the machine another IPv4 address, as its provider tells it from now on.
+    pub(crate) async fn readdress(&mut self, v4: &str) {
+        let mut command = Command::new("ip");
+        command.args([
+            "-netns",
+            self.machine.namespace(),
+            "address",
+            "add",
+            &format!("{v4}/24"),
+            "dev",
+            "eth0",
+        ]);
+        run(&mut command, "ip", COMMAND).await.unwrap();
+        drop(self.metadata.take());
+        let (entry, setting) = &mut *self.provider;
+        setting.instance.public_ipv4 = Some(v4.to_owned());
+        // The old service's port is free a moment after its end.
+        let serve = async || Metadata::serve(&self.network, &entry.fixture, setting.clone()).await.ok();
+        self.metadata = Some(eventually("another metadata service", serve).await);
     }
 
     /// Makes Caddy try again now: its own first pause after a failure is a minute.
