@@ -3,7 +3,7 @@
 PROVIDER ?= $(shell cat provider-profiles/default)
 ARCH := $(shell uname -m)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
-MUSL := $(ARCH)-unknown-linux-musl
+GNU := $(ARCH)-unknown-linux-gnu
 CLI := $(TARGET_DIR)/release/echora-images
 
 # Tests of virtual machines are called vm_*.
@@ -64,12 +64,13 @@ record-size: guest ## let the guest binary have the size that it has now
 	stat -c %s $(TARGET_DIR)/x86_64-unknown-linux-musl/guest/echora-firstboot >firstboot/guest-size
 
 stand-in: setup ## build the stand-in app of the rehearsals
-	cargo build --locked --release -p echora-stand-in --target $(MUSL)
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --release -p echora-stand-in --target $(GNU)
 
 contract: build ## check an app against the contract: make contract APP=/path/to/echora (default: the stand-in)
 	$(AS_ROOT) $(CLI) contract $(if $(APP),--app '$(APP)')
 
 bench: build ## time first boot beside bare Compose and the usual script, and several builds beside one (ROUNDS=7; VM=1: so often from power-on to login on VMs, 0 for not at all)
+	@rm -f target/bench.json
 	$(CARGO_BENCH) --bench first_boot -- --rounds $(or $(ROUNDS),7) --vm $(or $(VM),1)
 	$(CARGO_BENCH) --bench all
 

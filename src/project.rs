@@ -38,18 +38,19 @@ impl Project {
 
     /// The static guest binary for one architecture.
     pub fn guest_binary(&self, architecture: Architecture) -> Result<PathBuf> {
-        self.built(architecture, "guest/echora-firstboot", "make guest")
+        self.built(architecture, "musl", "guest/echora-firstboot", "make guest")
     }
 
-    /// The static stand-in app for one architecture.
+    /// The static stand-in app for one architecture. Its C library is the real app's, whose allocator decides how much memory a
+    /// flood of logins takes.
     pub fn stand_in(&self, architecture: Architecture) -> Result<PathBuf> {
-        self.built(architecture, "release/echora", "make stand-in")
+        self.built(architecture, "gnu", "release/echora", "make stand-in")
     }
 
-    fn built(&self, architecture: Architecture, artifact: &str, cure: &str) -> Result<PathBuf> {
+    fn built(&self, architecture: Architecture, libc: &str, artifact: &str, cure: &str) -> Result<PathBuf> {
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
-        let path = target.join(format!("{}-unknown-linux-musl", architecture.name())).join(artifact);
+        let path = target.join(format!("{}-unknown-linux-{libc}", architecture.name())).join(artifact);
         if path.is_file() {
             return Ok(path);
         }
