@@ -22,15 +22,12 @@ async fn no_stranger_is_heard_before_the_owner_has_an_account() {
         rented.cell.inside(WATCH).await.unwrap();
         // The line before the door opens: the owner's account is there.
         rented.cell.wait_for("echora: [7/9]", 0, BOOT).await.unwrap();
-        assert_eq!(
-            rented.cell.inside(COUNT).await.unwrap().trim(),
-            "0",
-            "requests reached the app in boot {boot}"
-        );
+        assert_eq!(reached(&rented).await, 0, "requests reached the app in boot {boot}");
         let login = rented.login(0).await;
         let met = crowd.stop().await.unwrap();
         check(&met);
         assert_eq!(rented.role(&login).await.unwrap(), "owner");
+        assert!(reached(&rented).await > 0, "a visitor's request is not counted: the rule sees nothing");
         let owners = rented.query("SELECT username FROM users WHERE role = 'owner'").await;
         assert_eq!(owners, login.username, "boot {boot}");
         tries += met.tries;
@@ -41,6 +38,11 @@ async fn no_stranger_is_heard_before_the_owner_has_an_account() {
     }
     println!("{tries} tries over {BOOTS} boots");
     assert!(tries >= 1000, "{tries} tries prove little");
+}
+
+/// How many visitors' requests have got through to the app so far.
+async fn reached(rented: &Rented) -> u64 {
+    rented.cell.inside(COUNT).await.unwrap().trim().parse().expect("the rule has its counter")
 }
 
 fn check(met: &Met) {

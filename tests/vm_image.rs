@@ -154,8 +154,9 @@ async fn check_way_out(buyer: &Buyer) {
     assert!(!routes.contains("default"), "{routes}");
 }
 
-/// A finished machine comes back by itself and prints nothing again.
+/// A finished machine comes back by itself and prints nothing again, also when its clock was years ahead before.
 async fn check_reboot(buyer: &mut Buyer, login: &Login) {
+    inside(buyer, "date --set '+6 years'").await;
     buyer.machine.power_down().await.unwrap();
     let before = buyer.machine.console().len();
     buyer.machine.power_on().unwrap();
@@ -189,6 +190,25 @@ async fn boot_prints_a_login_that_it_has_proved() {
         login["password"].as_str().is_some_and(|password| password.len() == 19),
         "the password has its form"
     );
+}
+
+/// Years ahead while the database is made, then years before the image was: as on a machine whose clock is set late.
+#[tokio::test]
+#[ignore = "three minutes: make soak"]
+async fn a_clock_that_jumps_by_years_in_first_boot_costs_nothing() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let mut buyer = boot().await;
+    buyer.machine.wait_for("echora: [5/9]", 0, STEP).await.unwrap();
+    buyer.key.wait_for_ssh(&buyer.network, ASK).await.unwrap();
+    for jump in ["+6 years", "-12 years"] {
+        let now = inside(&buyer, &format!("date --set '{jump}'")).await;
+        println!("{} {}", now.trim(), buyer.machine.console_tail().lines().last().unwrap_or_default());
+    }
+    assert!(!buyer.machine.console().contains(login::END), "the jumps came too late to prove anything");
+    let login = buyer.login(0, |_| {}).await.unwrap();
+    assert_eq!(role(&buyer, &login).await.unwrap(), "owner");
+    assert_eq!(query(&buyer, "SELECT count(*) || role FROM users GROUP BY role").await, "1owner");
+    check_reboot(&mut buyer, &login).await;
 }
 
 /// What the console shows when the power goes: containers start, the database is made, the app comes up, the owner gets

@@ -2,10 +2,11 @@
 
 mod support;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use echora_rehearsal::network::{GATEWAY_V4, MACHINE_V4, MACHINE_V6, Network};
+use echora_rehearsal::process::run;
 use echora_rehearsal::scan;
 use support::cell::{BOOT, Rented};
 use tokio::net::TcpListener;
@@ -76,7 +77,9 @@ async fn check_finished(rented: &Rented, when: &str) {
     let listening = rented.cell.inside("ss -ltnH; pid=$(docker inspect -f '{{.State.Pid}}' echora-postgres); nsenter -t $pid -n ss -ltnH").await;
     let listening = listening.unwrap();
     assert!(!listening.contains(":5432") && listening.contains("127.0.0.1:3000"), "{listening}");
-    limit_holds(rented).await;
+    for side in SIDES {
+        limit_holds(rented, side).await;
+    }
 }
 
 /// A scan keeps asking port 22 whether the machine is still there, and so uses up what a person is allowed in half a
@@ -90,12 +93,12 @@ async fn wait_for_ssh(network: &Network, side: IpAddr) {
 }
 
 /// Six connections in half a minute are enough for a person.
-async fn limit_holds(rented: &Rented) {
+async fn limit_holds(rented: &Rented, side: IpAddr) {
     let mut reached = 0;
     for _ in 0..12 {
-        reached += usize::from(reaches(&rented.network, SocketAddr::new(SIDES[0], 22)).await);
+        reached += usize::from(reaches(&rented.network, SocketAddr::new(side, 22)).await);
     }
-    assert!(reached <= 6, "{reached} of 12 connections to port 22 went through");
+    assert!(reached <= 6, "{side}: {reached} of 12 connections to port 22 went through");
 }
 
 async fn reaches(network: &Network, target: SocketAddr) -> bool {
@@ -151,14 +154,17 @@ const ASKERS: [(&str, &str, bool); 10] = [
 ];
 /// Where metadata services answer: over IPv4 all, over IPv6 each by its own rule.
 const PLACES: [&str; 4] = ["169.254.169.254", "fd00:ec2::254", "fd00:a9fe:a9fe::1", "fd00:c1::a9fe:a9fe"];
+/// One is told with the card that leads there.
+const LINK_LOCAL: &str = "fe80::a9fe:a9fe";
+const CARD: &str = "ip -6 -oneline address show scope global | awk '$2 !~ /docker|br-/ { print $2; exit }'";
 
 async fn check_metadata(rented: &Rented, places: &[&str], when: &str) {
     for place in places {
         for (who, how, may) in ASKERS {
-            let ask = format!("exec 3<>/dev/tcp/{place}/80");
+            // A timeout is a refusal, too: what refuses a link-local address does not always get back to who asked.
+            let ask = format!("timeout 3 bash -c \"exec 3<>/dev/tcp/{place}/80\"");
             let script = how.replace("ASK", &ask).replace("IMAGE", "echora/postgres:installed");
-            // A timeout is a refusal, too.
-            let script = format!("if timeout 5 {script} 2>/dev/null; then echo yes; else echo no; fi");
+            let script = format!("if {script} 2>/dev/null; then echo yes; else echo no; fi");
             let got = rented.cell.inside(&script).await.unwrap();
             assert_eq!(got.trim() == "yes", may, "{when}: {who} at {place}");
         }
@@ -166,22 +172,30 @@ async fn check_metadata(rented: &Rented, places: &[&str], when: &str) {
 }
 
 /// Further metadata addresses, which providers have for IPv6.
-async fn serve_ipv6_metadata(rented: &Rented) -> Vec<TcpListener> {
+async fn serve_ipv6_metadata(network: &Network) -> Vec<TcpListener> {
+    let bridge = ip(network, &["-oneline", "link", "show", "cloud0"]).await;
+    let bridge: u32 = bridge.split(':').next().unwrap().parse().expect("an index leads its line");
     let mut listeners = Vec::new();
-    for place in &PLACES[1..] {
-        let (address, namespace) = (format!("{place}/128"), rented.network.namespace());
-        let mut command = tokio::process::Command::new("ip");
-        command.args(["-netns", namespace, "address", "add", &address, "dev", "cloud0", "nodad"]);
-        assert!(command.status().await.unwrap().success());
-        listeners.push(rented.network.listen(format!("[{place}]:80").parse().unwrap()).await.unwrap());
+    for place in PLACES[1..].iter().chain([&LINK_LOCAL]) {
+        let address: Ipv6Addr = place.parse().unwrap();
+        let (length, scope) = if address.is_unicast_link_local() { (64, bridge) } else { (128, 0) };
+        ip(network, &["address", "add", &format!("{address}/{length}"), "dev", "cloud0", "nodad"]).await;
+        let at = SocketAddrV6::new(address, 80, 0, scope);
+        listeners.push(network.listen(at.into()).await.unwrap());
     }
     listeners
+}
+
+async fn ip(network: &Network, arguments: &[&str]) -> String {
+    let mut command = tokio::process::Command::new("ip");
+    command.args(["-netns", network.namespace()]).args(arguments);
+    run(&mut command, "ip", Duration::from_secs(120)).await.unwrap()
 }
 
 #[tokio::test]
 async fn docker_opens_nothing_and_nobody_but_root_asks_for_metadata() {
     let mut rented = Rented::make().await;
-    let _metadata = serve_ipv6_metadata(&rented).await;
+    let _metadata = serve_ipv6_metadata(&rented.network).await;
     rented.start().await;
     let login = rented.login(0).await;
     rented.cell.inside(STRAY).await.unwrap();
@@ -189,6 +203,8 @@ async fn docker_opens_nothing_and_nobody_but_root_asks_for_metadata() {
     let listening = rented.cell.inside("ss -6lunH; ss -lunH | grep -F '*:20000 ' || true").await.unwrap();
     assert!(!listening.contains(":20000 "), "something answers for the container among voice: {listening}");
     check_metadata(&rented, &PLACES, "after first boot").await;
+    let card = rented.cell.inside(CARD).await.unwrap();
+    check_metadata(&rented, &[&format!("{LINK_LOCAL}%{}", card.trim())], "after first boot").await;
 
     let rounds = [
         "true",
