@@ -79,6 +79,9 @@ pub struct Conduct {
     /// Kinds of what it leaves when a build ends before its machine has booted.
     #[serde(default)]
     pub leaves: Vec<String>,
+    /// Argument of its template that ends its wait for a snapshot; none where it waits as long as that takes.
+    #[serde(default)]
+    pub snapshot_wait: Option<String>,
 }
 
 /// What becomes of a field that the provider does not know. Both are noted in the ledger.

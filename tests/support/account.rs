@@ -147,6 +147,17 @@ impl Bench {
         symlink(&self.rig.packer, self.at("bin/packer")).unwrap();
     }
 
+    /// Gives an argument of the source block another value.
+    pub(crate) fn set(&self, argument: &str, value: &str) {
+        let source = format!("packer/generated/{}/source.pkr.hcl", self.id());
+        let is_it = |line: &str| line.trim_start().starts_with(&format!("{argument} "));
+        let set =
+            |line: &str| if is_it(line) { format!("  {argument} = {value}\n") } else { format!("{line}\n") };
+        let before = self.read(&source);
+        assert_eq!(before.lines().filter(|line| is_it(line)).count(), 1, "{argument}: {before}");
+        self.write(&source, &before.lines().map(set).collect::<String>());
+    }
+
     /// A command in this checkout with a bench's account.
     fn command(&self, program: impl Into<PathBuf>, account: &Self) -> Command {
         let mut command = account.played.command(program.into());

@@ -96,6 +96,25 @@ func TestADropletThatNeverStartsCostsAllTheSame(t *testing.T) {
 	done(t, reply, err)
 }
 
+func TestADropletStaysAsLongAsItsSnapshotIsBeingMade(t *testing.T) {
+	s, c := start(t, sim.Options{})
+	droplet := rent(t, s, c, order("echora-1"))
+	s.Fault(sim.Fault{Fault: "longer", What: "snapshot", Factor: 20})
+	action := must[*godo.Action](t)(c.DropletActions.Snapshot(ctx, droplet.ID, "image"))
+	_, err := c.Droplets.Delete(ctx, droplet.ID)
+	if status, message := failure(t, err); status != 422 || message != "Droplet already has a pending event." {
+		t.Errorf("%d %q", status, message)
+	}
+	s.Until("the snapshot is done", func() bool {
+		return must[*godo.Action](t)(c.DropletActions.Get(ctx, droplet.ID, action.ID)).Status == godo.ActionCompleted
+	})
+	reply, err := c.Droplets.Delete(ctx, droplet.ID)
+	done(t, reply, err)
+	if left := s.Left(); !slices.Equal(left, []string{"snapshot image"}) {
+		t.Errorf("left are %q", left)
+	}
+}
+
 func TestASnapshotTakesAnHourOfTheProvidersTime(t *testing.T) {
 	s, c := start(t, sim.Options{Speed: 36000})
 	droplet := rent(t, s, c, order("echora-1"))
