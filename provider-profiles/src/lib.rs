@@ -39,6 +39,6 @@ pub use profile::{
 };
 #[cfg(feature = "catalog")]
 pub use simulator::{
-    Bind, Call, Conduct, ErrorReply, Field, FieldType, Kind, Listing, PageKind, Pages, Rate, Simulator, Step,
-    UnknownFields,
+    Bind, Burst, Call, Conduct, ErrorReply, Field, FieldType, Kind, Listing, PageKind, Pages, Rate,
+    Simulator, Step, UnknownFields,
 };

@@ -105,6 +105,19 @@ pub struct Rate {
     /// Headers of every reply: name -> template over `limit`, `remaining` and `reset` (Unix time).
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// A limit of a shorter time besides, which no header tells.
+    #[serde(default)]
+    pub burst: Option<Burst>,
+}
+
+/// A limit of requests in a short time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Burst {
+    /// Requests in a window.
+    pub requests: u32,
+    /// Length of a window in seconds.
+    pub seconds: u32,
 }
 
 /// How lists are cut into pages.

@@ -3,6 +3,7 @@ package digitalocean
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -102,6 +103,23 @@ func TestTooManyRequestsAreToldWithTheLimit(t *testing.T) {
 	}
 	if made := s.Count("GET", "/v2/account"); made != 4 {
 		t.Errorf("%d requests", made)
+	}
+}
+
+func TestABurstIsOverLongBeforeTheHoursRequestsAre(t *testing.T) {
+	// All of it is in one minute of the provider's.
+	_, c := start(t, sim.Options{Speed: 1})
+	for range 250 {
+		_, reply, err := c.Account.Get(ctx)
+		done(t, reply, err)
+	}
+	_, reply, err := c.Account.Get(ctx)
+	if status, _ := failure(t, err); status != http.StatusTooManyRequests {
+		t.Errorf("it is refused with %d", status)
+	}
+	wait, err := strconv.Atoi(reply.Header.Get("Retry-After"))
+	if err != nil || wait < 1 || wait > 60 || reply.Rate.Limit != 5000 || reply.Rate.Remaining != 5000-251 {
+		t.Errorf("it is told with %v", reply.Header)
 	}
 }
 

@@ -1,7 +1,9 @@
 package linode
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"slices"
@@ -65,6 +67,7 @@ func TestABadOrderIsRefusedWithItsFieldAndLeavesNoTrace(t *testing.T) {
 		"[metadata] user_data must be base64 encoded": func(o *linodego.InstanceCreateOptions) {
 			o.Metadata = &linodego.InstanceMetadataOptions{UserData: "#cloud-config"}
 		},
+		"[metadata] user_data must be shorter than 16384 bytes": func(o *linodego.InstanceCreateOptions) { o.Metadata = userData(16384) },
 	} {
 		spoilt := order("echora-1")
 		spoil(&spoilt)
@@ -81,6 +84,20 @@ func TestABadOrderIsRefusedWithItsFieldAndLeavesNoTrace(t *testing.T) {
 	}
 	if events := must[[]linodego.Event](t)(c.ListEvents(ctx, nil)); len(events) != 0 {
 		t.Errorf("refused orders made %+v", events)
+	}
+}
+
+// userData is as long as that before it is encoded.
+func userData(length int) *linodego.InstanceMetadataOptions {
+	return &linodego.InstanceMetadataOptions{UserData: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("#"), length))}
+}
+
+func TestUserDataMayBeAsLongAsTheLimit(t *testing.T) {
+	_, c := start(t, sim.Options{})
+	wanted := order("echora-1")
+	wanted.Metadata = userData(16383)
+	if made := must[*linodego.Instance](t)(c.CreateInstance(ctx, wanted)); !made.HasUserData {
+		t.Errorf("it is %+v", made)
 	}
 }
 

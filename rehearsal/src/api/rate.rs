@@ -10,9 +10,16 @@ use super::clock::Clock;
 /// The requests of the current windows, by token.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    windows: BTreeMap<String, (f64, u32)>,
+    windows: BTreeMap<String, [Window; 2]>,
     /// A limit in place of the description's.
     limit: Option<u32>,
+}
+
+/// When a window ends, and the requests in it.
+#[derive(Debug, Default)]
+struct Window {
+    end: f64,
+    made: u32,
 }
 
 /// How a token stands after a request.
@@ -35,19 +42,28 @@ impl Rates {
     /// Counts one request.
     pub(super) fn count(&mut self, token: &str, rate: &Rate, clock: &Clock) -> Standing {
         let (now, limit) = (clock.now(), self.limit.unwrap_or(rate.requests));
-        let (end, made) = self.windows.entry(token.to_owned()).or_insert((0.0, 0));
-        if *end <= now {
-            (*end, *made) = (now + f64::from(rate.seconds), 0);
-        }
-        *made = made.saturating_add(1);
-        let remaining = limit.saturating_sub(*made);
+        let [whole, burst] = self.windows.entry(token.to_owned()).or_default();
+        let exceeded = whole.count(now, rate.seconds) > limit;
+        let bursts = rate.burst.is_some_and(|limit| burst.count(now, limit.seconds) > limit.requests);
+        let end = if bursts && !exceeded { burst.end } else { whole.end };
         Standing {
             limit,
-            remaining,
-            reset: end.ceil(),
-            wait: clock.ours(*end - now).ceil(),
-            exceeded: *made > limit,
+            remaining: limit.saturating_sub(whole.made),
+            reset: whole.end.ceil(),
+            wait: clock.ours(end - now).ceil(),
+            exceeded: exceeded || bursts,
         }
+    }
+}
+
+impl Window {
+    /// The requests with this one.
+    fn count(&mut self, now: f64, seconds: u32) -> u32 {
+        if self.end <= now {
+            *self = Self { end: now + f64::from(seconds), made: 0 };
+        }
+        self.made = self.made.saturating_add(1);
+        self.made
     }
 }
 
