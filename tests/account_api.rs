@@ -6,9 +6,9 @@ mod support;
 use std::sync::Arc;
 
 use echora_images::account::{Account, BuildId, Kind, Wanted};
-use echora_rehearsal::api::{Api, Nothing, Options};
-use provider_profiles::{Catalog, Profile, Rights};
-use serde_json::Value;
+use echora_rehearsal::api::{Api, Calls, Fault, Nothing, Options};
+use provider_profiles::{Architecture, Catalog, Profile, Rights, Simulator, SnapshotState};
+use serde_json::{Map, Value, json};
 use support::rigs::{READ_ONLY, TOKEN, take_listed_rights, tokens};
 use tokio::net::TcpListener;
 
@@ -31,13 +31,20 @@ impl Rented {
 }
 
 async fn all() -> Vec<Rented> {
+    all_with(|_| ()).await
+}
+
+/// The same with every description changed.
+async fn all_with(change: impl Fn(&mut Simulator)) -> Vec<Rented> {
     let mut rented = Vec::new();
     for entry in Catalog::embedded().unwrap().iter() {
         let profile = entry.profile.clone();
-        let (Some(api), Some(simulator)) = (&profile.api, Catalog::simulator(&profile.id).unwrap()) else {
+        let (Some(api), Some(mut simulator)) = (&profile.api, Catalog::simulator(&profile.id).unwrap())
+        else {
             println!("{}: not tried, its API is not described", profile.id);
             continue;
         };
+        change(&mut simulator);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let options = Options { tokens: tokens(&profile), speed: 1000.0, requests: None };
@@ -103,6 +110,118 @@ async fn what_is_not_on_offer_is_named() {
             assert!(text.contains(holds), "{id}: {text}");
         }
     }
+}
+
+/// What a provider refuses for a reason of its own is told in the profile's words, with the profile's cure.
+#[tokio::test]
+async fn a_refusal_with_a_cure_of_its_own_is_told_with_it() {
+    let mut tried = 0;
+    for rented in all().await {
+        let id = &rented.profile.id;
+        let simulator = Catalog::simulator(id).unwrap().unwrap();
+        for refusal in &rented.profile.api.as_ref().unwrap().check.refusals {
+            let error = simulator.errors.iter().find(|(_, error)| error.message.contains(&refusal.holds));
+            let (error, _) =
+                error.unwrap_or_else(|| panic!("{id}: its API says {:?} nowhere", refusal.holds));
+            let calls = Calls { method: None, path: String::new(), after: 0, times: u32::MAX };
+            rented.api.fault(Fault::Error { error: error.clone(), calls }).unwrap();
+            let problems = rented.account(TOKEN).problems(&rented.wanted()).await;
+            let [problem] = &problems[..] else { panic!("{id}: {problems:#?}") };
+            let problem = problem.to_string();
+            assert!(
+                problem.starts_with(&refusal.means) && problem.ends_with(&refusal.cure),
+                "{id}: {problem}"
+            );
+            rented.api.heal();
+            tried += 1;
+        }
+    }
+    assert!(tried > 1);
+}
+
+#[tokio::test]
+async fn a_snapshot_name_that_is_taken_is_told() {
+    for rented in all().await {
+        let id = &rented.profile.id;
+        let wanted = rented.wanted();
+        let simulator = Catalog::simulator(id).unwrap().unwrap();
+        let name = simulator.kinds["snapshot"].name.clone().unwrap();
+        let state = match rented.profile.api.as_ref().unwrap().snapshot_state.clone() {
+            SnapshotState::Listed { place, done, .. } => (place, done),
+            // The simulator's own word for one that is listed.
+            SnapshotState::Action { .. } => ("status".into(), "available".into()),
+        };
+        let named = |name_of: &str| {
+            Map::from_iter([(name.clone(), json!(name_of)), (state.0.clone(), json!(state.1))])
+        };
+        rented.api.add("snapshot", named("another")).unwrap();
+        let account = rented.account(TOKEN);
+        assert!(account.problems(&wanted).await.is_empty(), "{id}");
+        rented.api.add("snapshot", named(&wanted.snapshot)).unwrap();
+        let problems = account.problems(&wanted).await;
+        let [problem] = &problems[..] else { panic!("{id}: {problems:#?}") };
+        assert!(problem.to_string().contains(&format!("{} is taken", wanted.snapshot)), "{id}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_the_providers_is_told() {
+    let date = "Tue, 01 Jan 2019 00:00:00 GMT";
+    let early = |simulator: &mut Simulator| drop(simulator.headers.insert("date".into(), date.into()));
+    for rented in all_with(early).await {
+        let problems = rented.account(TOKEN).problems(&rented.wanted()).await;
+        let [problem] = &problems[..] else { panic!("{}: {problems:#?}", rented.profile.id) };
+        let problem = problem.to_string();
+        assert!(problem.contains("clock is") && problem.contains("set-ntp"), "{problem}");
+    }
+}
+
+/// Some providers have processors of several kinds, with one name for their images.
+#[tokio::test]
+async fn a_plan_with_another_processor_is_refused() {
+    let mut tried = 0;
+    for rented in all().await {
+        let id = &rented.profile.id;
+        let account = rented.account(TOKEN);
+        let bases = || rented.profile.default_bases();
+        for (base, other) in bases().flat_map(|base| bases().map(move |other| (base, other))) {
+            let own = Wanted::of(&rented.profile, base, &BuildId::new().unwrap());
+            assert_eq!(own.architecture, base.architecture);
+            let wanted = Wanted { plan: other.plan.clone(), smallest_plan: None, ..own };
+            let problems = account.problems(&wanted).await;
+            if base.architecture == other.architecture {
+                assert!(problems.is_empty(), "{id}: {problems:#?}");
+                continue;
+            }
+            let [problem] = &problems[..] else { panic!("{id}: {problems:#?}") };
+            let says = format!("the plan {} is not for {}", other.plan, base.architecture.name());
+            assert!(problem.to_string().contains(&says), "{id}: {problem}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 1);
+}
+
+/// Of the images of one name the one that fits is looked at.
+#[tokio::test]
+async fn an_image_there_is_for_another_processor_only_is_refused() {
+    let mut tried = 0;
+    for rented in all().await {
+        let Some(architecture) = &rented.profile.api.as_ref().unwrap().check.images.architecture else {
+            continue;
+        };
+        let word = architecture.words[&Architecture::X86_64].clone();
+        rented.api.change("image", &Map::from_iter([(architecture.place.clone(), word.into())])).unwrap();
+        let arm =
+            rented.profile.default_bases().find(|base| base.architecture == Architecture::Aarch64).unwrap();
+        let wanted = Wanted::of(&rented.profile, arm, &BuildId::new().unwrap());
+        let problems = rented.account(TOKEN).problems(&wanted).await;
+        let [problem] = &problems[..] else { panic!("{}: {problems:#?}", rented.profile.id) };
+        let says = format!("the image {} is not for aarch64", wanted.image);
+        assert!(problem.to_string().contains(&says), "{problem}");
+        tried += 1;
+    }
+    assert!(tried > 0);
 }
 
 /// The plan with the largest disk, as its description has it.

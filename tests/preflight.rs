@@ -2,10 +2,15 @@
 
 mod support;
 
-use provider_profiles::Profile;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use provider_profiles::{Architecture, Profile};
 use serde_json::{Map, Value, json};
-use support::account::{Bench, Machine};
-use support::rigs::{READ_ONLY, each, take_listed_rights};
+use sha2::{Digest, Sha256};
+use support::account::{Bench, Machine, STRANGE};
+use support::rigs::{READ_ONLY, each, take_listed_rights, without_plugins};
 
 const FAST: f64 = 1000.0;
 
@@ -121,7 +126,8 @@ async fn everything_is_told_at_once_with_its_cure() {
         change(&bench, "image", &check.images.id, minix(bench.profile()));
         bench.remove("target/x86_64-unknown-linux-musl/guest/echora-firstboot");
         let missing = format!("sha256:{}", "1".repeat(64));
-        let images = bench.read("images.toml").replacen(&format!("sha256:{}", "0".repeat(64)), &missing, 1);
+        let there = format!("sha256:{}", "0".repeat(64));
+        let images = bench.read("images.toml").replacen(&there, &missing, 1).replacen(&there, STRANGE, 1);
         bench.write("images.toml", &images);
         let empty = tempfile::tempdir().unwrap();
         // Nothing can be downloaded: nobody listens at the port of the discard service.
@@ -129,12 +135,72 @@ async fn everything_is_told_at_once_with_its_cure() {
             [("PACKER_PLUGIN_PATH", empty.path().to_str().unwrap()), ("HTTPS_PROXY", "http://127.0.0.1:9")];
         let (exit, said) = bench.build_with(&elsewhere).await;
         assert_eq!(exit, Some(3), "{said}");
-        for holds in ["make guest", "plugins install", &missing, "no plan", "no image"] {
+        let strange = "none for linux/amd64, only for: s390x";
+        for holds in ["make guest", "plugins install", &missing, strange, "no plan", "no image"] {
             assert!(said.contains(holds), "{holds}: {said}");
         }
         let lines = said.lines().filter(|line| line.starts_with("  ") && line.contains("; ")).count();
-        assert_eq!(lines, 5, "{said}");
+        assert_eq!(lines, 6, "{said}");
         nothing_was_made(&bench, &said);
+    })
+    .await;
+}
+
+/// A plan is the user's own choice; its machine would be paid for and could not run the image.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_for_another_processor_is_told() {
+    let mut tried = 0;
+    // What has no Packer here is told besides.
+    for rig in without_plugins() {
+        let bases: Vec<_> = rig.profile.default_bases().cloned().collect();
+        let Some(arm) = bases.iter().find(|base| base.architecture == Architecture::Aarch64) else {
+            continue;
+        };
+        let bench = rig.bench(FAST, Machine::Works).await;
+        let other = bases.iter().find(|base| base.architecture != arm.architecture).unwrap();
+        let arguments = [&bench.build_arguments()[..], &["--arch", "arm64", "--plan", &other.plan]].concat();
+        let (exit, said) = bench.run(&arguments).await;
+        assert_eq!(exit, Some(3), "{said}");
+        assert!(said.contains(&format!("the plan {} is not for aarch64", other.plan)), "{said}");
+        nothing_was_made(&bench, &said);
+        tried += 1;
+    }
+    assert!(tried > 0);
+}
+
+/// A plugin for this machine that Packer finds in `folder` and asks for its version.
+fn install(folder: &Path, source: &str, version: &str) {
+    let name = source.rsplit('/').next().unwrap();
+    let about = json!({"version": version, "sdk_version": "0.6.0", "api_version": "x5.0", "builders": [name], "post_processors": [],
+        "provisioners": [], "datasources": [], "protocol_version": "v2"});
+    let program = format!("#!/bin/sh\necho '{about}'\n");
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let folder = folder.join(source);
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("packer-plugin-{name}_v{version}_x5.0_linux_{architecture}"));
+    fs::write(&file, &program).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
+    let digest = format!("{:x}", Sha256::digest(&program));
+    fs::write(format!("{}_SHA256SUM", file.display()), digest).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_is_too_old_is_as_good_as_none() {
+    each(|rig| async move {
+        let plugin = &rig.profile.packer.plugin;
+        // Without a token no build begins.
+        let token = (rig.profile.packer.token.environment.as_str(), "");
+        for (version, does) in [("0.0.1", false), ("99.0.0", true)] {
+            let bench = rig.bench(FAST, Machine::Works).await;
+            let folder = tempfile::tempdir().unwrap();
+            install(folder.path(), &plugin.source, version);
+            let place = ("PACKER_PLUGIN_PATH", folder.path().to_str().unwrap());
+            let (exit, said) = bench.build_with(&[token, place, ("HTTPS_PROXY", "http://127.0.0.1:9")]).await;
+            assert_eq!(exit, Some(3), "{said}");
+            let told = format!("the plugin {} {} cannot be had", plugin.source, plugin.version);
+            assert_eq!(said.contains(&told), !does, "{version}: {said}");
+            nothing_was_made(&bench, &said);
+        }
     })
     .await;
 }

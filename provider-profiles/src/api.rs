@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Doc;
+use crate::{Architecture, Doc};
 
 /// A provider's API, as far as this tool asks it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -252,12 +252,25 @@ pub struct Offer {
     /// How many of the disk's unit are one GB.
     #[serde(default = "one")]
     pub per_gigabyte: f64,
+    /// How it tells the processor that it has or is for, where one name or list has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<OfferArchitecture>,
     /// Place of the price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<String>,
     /// How many hours that price is for.
     #[serde(default = "one")]
     pub price_hours: f64,
+}
+
+/// How something on offer tells its processor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferArchitecture {
+    /// Its place.
+    pub place: String,
+    /// The provider's words.
+    pub words: BTreeMap<Architecture, String>,
 }
 
 fn one() -> f64 {

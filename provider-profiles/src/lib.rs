@@ -23,7 +23,8 @@ pub use plan::{Condition, Document, Fields, Format, GuestPlan, InputSource, Meta
 
 #[cfg(feature = "catalog")]
 pub use api::{
-    Api, ApiPageKind, ApiPages, ApiRefusal, Check, Offer, OwnName, Register, Resource, Rights, SnapshotState,
+    Api, ApiPageKind, ApiPages, ApiRefusal, Check, Offer, OfferArchitecture, OwnName, Register, Resource,
+    Rights, SnapshotState,
 };
 #[cfg(feature = "catalog")]
 pub use catalog::{Catalog, Entry, UnknownProvider};

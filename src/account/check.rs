@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::DateTime;
-use provider_profiles::{Base, Offer, Profile, Rights};
+use provider_profiles::{Architecture, Base, Offer, OfferArchitecture, Profile, Rights};
 use reqwest::header::{DATE, HeaderMap};
 use serde_json::{Value, json};
 
@@ -25,6 +25,8 @@ pub struct Wanted {
     pub plan: String,
     /// Base image, as the builder names it.
     pub image: String,
+    /// Processor of both.
+    pub architecture: Architecture,
     /// Smallest plan that the image has to fit.
     pub smallest_plan: Option<String>,
     /// Name of the snapshot to be.
@@ -43,6 +45,7 @@ impl Wanted {
             region: profile.packer.region.clone(),
             plan: base.plan.clone(),
             image,
+            architecture: base.architecture,
             smallest_plan: base.smallest_plan.clone(),
             snapshot: build.to_string(),
         }
@@ -77,7 +80,8 @@ impl Account {
     pub async fn price(&self, plan: &str) -> Result<Option<(f64, String)>> {
         let offer = &self.api.check.plans;
         let plans = self.list(&offer.list, &offer.items).await?;
-        let price = find(&plans, offer, plan).and_then(|plan| place::number(plan, offer.price.as_deref()?));
+        let plan = named(&plans, offer, plan).next();
+        let price = plan.and_then(|plan| place::number(plan, offer.price.as_deref()?));
         Ok(price.map(|price| (price / offer.price_hours, self.api.currency.clone())))
     }
 
@@ -161,7 +165,7 @@ impl Account {
             ));
         };
         let regions = self.list(&check.regions.list, &check.regions.items).await?;
-        match find(&regions, &check.regions, &wanted.region) {
+        match named(&regions, &check.regions, &wanted.region).next() {
             None => refuse(format!("there is no region {}", wanted.region)),
             Some(region) if !available(region, &check.regions) => {
                 refuse(format!("the region {} is closed at present", wanted.region));
@@ -173,8 +177,11 @@ impl Account {
         let parts =
             [("plan", &plans, &check.plans, &wanted.plan), ("image", &images, &check.images, &wanted.image)];
         for (what, items, offer, id) in parts {
-            match find(items, offer, id) {
+            match find(items, offer, id, wanted.architecture) {
                 None => refuse(format!("there is no {what} {id}")),
+                Some(item) if !is_for(item, offer, wanted.architecture) => {
+                    refuse(format!("the {what} {id} is not for {}", wanted.architecture.name()));
+                }
                 Some(item) if !available(item, offer) => {
                     refuse(format!("the {what} {id} cannot be had at present"));
                 }
@@ -185,7 +192,7 @@ impl Account {
             }
         }
         let disk = |items: &[Value], offer: &Offer, id: &str| {
-            let item = find(items, offer, id)?;
+            let item = find(items, offer, id, wanted.architecture)?;
             Some(place::number(item, offer.disk.as_deref()?)? / offer.per_gigabyte)
         };
         let built_on = disk(&plans, &check.plans, &wanted.plan);
@@ -240,8 +247,20 @@ fn clock(headers: &HeaderMap) -> Option<Problem> {
     })
 }
 
-fn find<'a>(items: &'a [Value], offer: &Offer, id: &str) -> Option<&'a Value> {
-    items.iter().find(|item| place::text(item, &offer.id).as_deref() == Some(id))
+fn named<'a>(items: &'a [Value], offer: &Offer, id: &str) -> impl Iterator<Item = &'a Value> {
+    items.iter().filter(move |item| place::text(item, &offer.id).as_deref() == Some(id))
+}
+
+/// The one of that name for a processor, or another of that name where there is none.
+fn find<'a>(items: &'a [Value], offer: &Offer, id: &str, architecture: Architecture) -> Option<&'a Value> {
+    let fits = named(items, offer, id).find(|item| is_for(item, offer, architecture));
+    fits.or_else(|| named(items, offer, id).next())
+}
+
+/// Whether it is for a processor; a provider that tells none has one for all that it offers.
+fn is_for(item: &Value, offer: &Offer, architecture: Architecture) -> bool {
+    let fits = |at: &OfferArchitecture| place::text(item, &at.place).as_ref() == at.words.get(&architecture);
+    offer.architecture.as_ref().is_none_or(fits)
 }
 
 fn available(item: &Value, offer: &Offer) -> bool {

@@ -51,7 +51,7 @@ pub async fn account(
     let images = keep(&mut problems, images);
     for image in images.iter().flatten() {
         if let ImageSource::Reference { name, reference } = image
-            && let Err(error) = registry::resolve(reference).await
+            && let Err(error) = registry::resolve(reference, base.architecture.image_name()).await
         {
             let what = format!("the container image {name} cannot be had: {error:#}");
             problems.push(Problem::new(Exit::Missing, what, "correct its reference in the file of --images"));

@@ -1,4 +1,4 @@
-//! Whether a registry has a container image, by its digest.
+//! Whether a registry has a container image for a machine, by its digest.
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// Asks for the manifest that `REGISTRY/REPOSITORY@DIGEST` names, as anybody may.
-pub(super) async fn resolve(reference: &str) -> Result<()> {
+/// Asks for the manifest that `REGISTRY/REPOSITORY@DIGEST` names, as anybody may. One of several processors has to be for
+/// `processor`, by its name in images.
+pub(super) async fn resolve(reference: &str, processor: &str) -> Result<()> {
     let (name, digest) = reference.split_once('@').context("it has no digest")?;
     let (host, repository) = name.split_once('/').context("it names no registry")?;
     // A tag beside the digest is for people.
@@ -26,7 +27,7 @@ pub(super) async fn resolve(reference: &str) -> Result<()> {
     let url = format!("{scheme}://{host}/v2/{repository}/manifests/{digest}");
     let client = Client::builder().timeout(DEADLINE).build().context("cannot make an HTTP client")?;
     let ask = |token: Option<String>| {
-        let request = client.head(&url).header(ACCEPT, MANIFESTS);
+        let request = client.get(&url).header(ACCEPT, MANIFESTS);
         token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth).send()
     };
     let mut reply = ask(None).await.with_context(|| format!("{host} does not answer"))?;
@@ -35,10 +36,24 @@ pub(super) async fn resolve(reference: &str) -> Result<()> {
         reply = ask(Some(token)).await.with_context(|| format!("{host} does not answer"))?;
     }
     match reply.status() {
-        status if status.is_success() => Ok(()),
+        status if status.is_success() => {}
         StatusCode::NOT_FOUND => bail!("{host} has no {repository} with {digest}"),
         status => bail!("{host} answers with status {status} for {repository}"),
     }
+    let manifest = reply.bytes().await.with_context(|| format!("{host} breaks off"))?;
+    if let Some(there) = processors(&manifest) {
+        let fits = there.iter().any(|one| one == processor);
+        ensure!(fits, "it has none for linux/{processor}, only for: {}", there.join(", "));
+    }
+    Ok(())
+}
+
+/// The processors that an index has an image of Linux for; none of a single image, whose manifest does not tell its own.
+fn processors(manifest: &[u8]) -> Option<Vec<String>> {
+    let manifest: Value = serde_json::from_slice(manifest).ok()?;
+    let platforms = manifest["manifests"].as_array()?.iter().map(|one| &one["platform"]);
+    let linux = platforms.filter(|platform| platform["os"] == "linux");
+    Some(linux.filter_map(|platform| platform["architecture"].as_str().map(str::to_owned)).collect())
 }
 
 /// A token for reading, which public registries give to everybody who asks where they say.
@@ -56,4 +71,21 @@ async fn token(client: &Client, reply: &Response) -> Result<String> {
     let body: Value = reply.json().await.context("the registry's token is damaged")?;
     let token = body["token"].as_str().or_else(|| body["access_token"].as_str());
     token.map(str::to_owned).context("the registry's reply holds no token")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_index_tells_its_processors_and_a_single_image_none() {
+        let image = |os: &str, on: &str| json!({"platform": {"os": os, "architecture": on}});
+        let index = json!({"manifests": [image("linux", "amd64"), image("windows", "arm64"), image("unknown", "unknown")]});
+        let told = |manifest: &Value| processors(manifest.to_string().as_bytes());
+        assert_eq!(told(&index), Some(vec!["amd64".to_owned()]));
+        assert_eq!(told(&json!({"manifests": []})), Some(Vec::new()));
+        assert_eq!(told(&json!({"config": {}, "layers": []})), None);
+    }
 }

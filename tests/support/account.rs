@@ -12,7 +12,7 @@ use echora_images::render;
 use echora_rehearsal::api::{Api, Fault, Line};
 use echora_rehearsal::process::Job;
 use provider_profiles::Profile;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -23,6 +23,8 @@ use super::rigs::{Played, Rig};
 use super::root;
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+/// An image for a processor that no provider has.
+pub(crate) const STRANGE: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
 
 /// Builds poll their provider every few seconds and share two processors.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
@@ -59,16 +61,30 @@ impl Rig {
     }
 }
 
-/// A registry that has every image of one digest.
+/// A registry that has every image of two digests.
 async fn serve_registry(listener: TcpListener) {
     while let Ok((mut client, _)) = listener.accept().await {
         let mut request = vec![0; 4096];
         let length = client.read(&mut request).await.unwrap_or_default();
-        let has = String::from_utf8_lossy(&request[..length]).contains(&format!("/manifests/{DIGEST} "));
-        let status = if has { "200 OK" } else { "404 Not Found" };
-        let reply = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let asks =
+            |digest| String::from_utf8_lossy(&request[..length]).contains(&format!("/manifests/{digest} "));
+        let (status, index) = if asks(DIGEST) {
+            ("200 OK", index(&["amd64", "arm64"]))
+        } else if asks(STRANGE) {
+            ("200 OK", index(&["s390x"]))
+        } else {
+            ("404 Not Found", String::new())
+        };
+        let length = index.len();
+        let reply =
+            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{index}");
         let _ = client.write_all(reply.as_bytes()).await;
     }
+}
+
+fn index(processors: &[&str]) -> String {
+    let images = processors.iter().map(|on| json!({"platform": {"os": "linux", "architecture": on}}));
+    json!({"manifests": images.collect::<Vec<_>>()}).to_string()
 }
 
 impl Bench {
@@ -195,7 +211,7 @@ impl Bench {
         self.run(&[&self.build_arguments()[..], &place].concat()).await
     }
 
-    fn build_arguments(&self) -> [&str; 6] {
+    pub(crate) fn build_arguments(&self) -> [&str; 6] {
         ["build", self.id(), "--images", "images.toml", "--frontend", "frontend"]
     }
 
