@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use echora_rehearsal::api::{Calls, Fault};
@@ -15,10 +17,24 @@ use tokio::task::JoinSet;
 /// Fast enough that all waiting is the plugin's own.
 const FAST: f64 = 1000.0;
 const MOMENTS: usize = 20;
+/// How many times as long a snapshot takes where a signal is to meet it: seconds.
+const SLOWER: f64 = 30.0;
 /// Builds that run side by side: nearly all of each is waiting.
 const MOST_ABREAST: usize = 12;
 
-fn nothing_is_left(bench: &Bench, said: &str) {
+/// A row for people: what a build made before it ended so, what is left of it and what that costs an hour.
+fn print_ledger(bench: &Bench, after: &str) {
+    let ledger = bench.api().ledger();
+    let (made, left) = (ledger.lines.len(), ledger.kinds_left());
+    println!(
+        "ledger | {} | {after} | {made} made | left: {left:?} | {} an hour",
+        bench.id(),
+        ledger.hourly()
+    );
+}
+
+fn nothing_is_left(bench: &Bench, after: &str, said: &str) {
+    print_ledger(bench, after);
     let ledger = bench.api().ledger();
     assert!(ledger.kinds_left().is_empty(), "{}: {:#?}\n{said}", bench.id(), ledger.lines);
     assert!(ledger.hourly().abs() < f64::EPSILON, "{}", bench.id());
@@ -35,6 +51,7 @@ async fn a_build_leaves_its_snapshot_and_a_record_of_it() {
         let bench = rig.bench(FAST, Machine::Works).await;
         let mut build = bench.build();
         assert_eq!(build.status().await, Some(0), "{}", build.said());
+        print_ledger(&bench, "success");
         let ledger = bench.api().ledger();
         assert_eq!(ledger.kinds_left(), ["snapshot"], "{:#?}", ledger.lines);
         assert!(ledger.strays().is_empty(), "{:#?}", ledger.strays());
@@ -58,7 +75,7 @@ async fn a_failing_provisioner_leaves_nothing() {
         let mut build = bench.build();
         assert_eq!(build.status().await, Some(1), "{}", build.said());
         assert!(build.said().contains("it fails"), "{}", build.said());
-        nothing_is_left(&bench, &build.said());
+        nothing_is_left(&bench, "a failing provisioner", &build.said());
         assert!(bench.records().is_empty());
     })
     .await;
@@ -77,7 +94,7 @@ async fn a_plugin_that_dies_leaves_nothing() {
             let _ = kill_process(Pid::from_raw(id).unwrap(), Signal::KILL);
         }
         assert_eq!(build.status().await, Some(1), "{}", build.said());
-        nothing_is_left(&bench, &build.said());
+        nothing_is_left(&bench, "a plugin that died", &build.said());
     })
     .await;
 }
@@ -93,12 +110,13 @@ async fn a_cut_network_leaves_nothing_once_it_is_back() {
         until("the plugin's end", || bench.plugins().is_empty()).await;
         bench.api().heal();
         assert_eq!(build.status().await, Some(1), "{}", build.said());
-        nothing_is_left(&bench, &build.said());
+        nothing_is_left(&bench, "a cut network", &build.said());
     })
     .await;
 }
 
-/// The moments are spread over the whole conversation: before the first call, after the first, and so on.
+/// The moments are drawn, one from each twentieth of the conversation. In every other build the snapshot takes so long that some
+/// of them fall into it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_at_any_moment_leaves_nothing() {
     static ABREAST: Semaphore = Semaphore::const_new(MOST_ABREAST);
@@ -107,11 +125,14 @@ async fn an_interrupt_at_any_moment_leaves_nothing() {
         assert_eq!(whole.build().status().await, Some(0));
         let calls = whole.api().ledger().asked.len();
         let mut tries = JoinSet::new();
-        for moment in (0..MOMENTS).map(|n| n * calls / MOMENTS) {
+        for n in 0..MOMENTS {
+            let (from, to) = (n * calls / MOMENTS, (n + 1) * calls / MOMENTS);
+            let (moment, factor) =
+                (from + random() % (to - from).max(1), if n % 2 == 0 { 1.0 } else { SLOWER });
             let rig = rig.clone();
             tries.spawn(async move {
                 let _turn = ABREAST.acquire().await.unwrap();
-                interrupted_at(&rig, moment).await
+                interrupted_at(&rig, moment, factor).await
             });
         }
         let interrupted = tries.join_all().await.into_iter().filter(|interrupted| *interrupted).count();
@@ -122,9 +143,14 @@ async fn an_interrupt_at_any_moment_leaves_nothing() {
     .await;
 }
 
+fn random() -> usize {
+    usize::try_from(RandomState::new().build_hasher().finish() >> 33).unwrap()
+}
+
 /// Whether a build was interrupted after so many calls; the last may all be made before the signal is seen.
-async fn interrupted_at(rig: &Rig, moment: usize) -> bool {
+async fn interrupted_at(rig: &Rig, moment: usize, factor: f64) -> bool {
     let bench = rig.bench(FAST, Machine::Works).await;
+    bench.api().fault(Fault::Longer { what: "snapshot".into(), factor }).unwrap();
     let mut build = bench.build();
     let asked = || bench.api().ledger().asked.len();
     // How often a plugin asks depends on how fast it is: this build may come to its end with fewer calls than the first.
@@ -136,7 +162,7 @@ async fn interrupted_at(rig: &Rig, moment: usize) -> bool {
         return false;
     }
     assert_eq!(status, Some(130), "{}, call {moment}: {said}", bench.id());
-    nothing_is_left(&bench, &format!("call {moment}: {said}"));
+    nothing_is_left(&bench, &format!("SIGINT after call {moment}"), &said);
     assert!(bench.records().is_empty(), "{}, call {moment}", bench.id());
     true
 }
@@ -164,7 +190,7 @@ async fn a_second_interrupt_says_what_is_left_and_the_next_build_removes_it() {
         bench.api().heal();
         let (_, said) =
             bench.run(&["build", bench.id(), "--images", "images.toml", "--frontend", "frontend"]).await;
-        nothing_is_left(&bench, &said);
+        nothing_is_left(&bench, "a second SIGINT and the next build", &said);
     })
     .await;
 }
@@ -187,7 +213,7 @@ async fn a_terminal_that_hangs_up_while_the_snapshot_is_being_made_lets_the_buil
             let _ = kill_process(Pid::from_raw(id).unwrap(), Signal::KILL);
         }
         assert_eq!(build.status().await, Some(130), "{}", build.said());
-        nothing_is_left(&bench, &build.said());
+        nothing_is_left(&bench, "a terminal that hung up", &build.said());
         assert!(bench.records().is_empty(), "{}", build.said());
     })
     .await;
@@ -231,7 +257,7 @@ async fn a_snapshot_that_comes_to_light_after_its_build_is_removed_too() {
             let (status, said) = bench.run(&["prune"]).await;
             assert_eq!(status, Some(0), "{said}");
         }
-        nothing_is_left(&bench, "");
+        nothing_is_left(&bench, "SIGKILL in the snapshot and prune", "");
     })
     .await;
 }
@@ -261,7 +287,7 @@ async fn a_build_elsewhere_is_left_alone_until_it_is_old() {
             assert!(bench.kinds_left().iter().all(|kind| kind == "key"), "{:?}", bench.left());
             bench.run(&["prune"]).await;
         }
-        nothing_is_left(&bench, &said);
+        nothing_is_left(&bench, "SIGKILL and prune elsewhere", &said);
     })
     .await;
 }

@@ -62,6 +62,15 @@ async fn old_snapshots_go_when_asked_but_none_that_a_listing_uses() {
         assert_eq!(told, [(first, false, false), (second, true, true), (third, false, true)]);
         assert!(list.iter().all(|image| image["record"]["cost"]["hourly"].as_f64().unwrap() > 0.0), "{said}");
 
+        let (status, said) = bench.run(&["images", "show", third, "--provider", bench.id()]).await;
+        assert_eq!(status, Some(0), "{said}");
+        let shown: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(
+            (&shown["build"], &shown["record"]["packages"]["linux"]),
+            (&third.into(), &"6".into()),
+            "{said}"
+        );
+
         for (image, status, holds) in [
             (second, 2, "a listing uses"),
             (first, 2, "no account"),

@@ -62,7 +62,8 @@ impl Ledger {
     /// What all that costs an hour.
     #[must_use]
     pub fn hourly(&self) -> f64 {
-        self.left().map(|line| line.hourly).sum()
+        // A sum of nothing would be a zero with a minus.
+        self.left().fold(0.0, |sum, line| sum + line.hourly)
     }
 
     /// What shows that client and description disagree: empty when they do not.
