@@ -35,9 +35,9 @@ name = next(m.name for m in pkgutil.iter_modules(sources.__path__) if m.name.low
 module = importlib.import_module("cloudinit.sources." + name)
 init = stages.Init()
 init.read_cfg()
-# A cell's card is no physical one, the only kind that this source would lend an address of its own.
+# A cell's card is no physical one, the only kind that a source would lend an address of its own.
 cfg = init.cfg
-cfg.setdefault("datasource", {})["DigitalOcean"] = {"use_ip4LL": False}
+cfg.setdefault("datasource", {}).setdefault(name.removeprefix("DataSource"), {})["use_ip4LL"] = False
 source = module.get_datasource_list((sources.DEP_FILESYSTEM,))[0](cfg, init.distro, init.paths)
 if not source.get_data():
     sys.exit("it takes the machine for none of this provider's")

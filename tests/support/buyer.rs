@@ -15,11 +15,16 @@ const ASK: Duration = Duration::from_secs(120);
 /// A machine of so many processors and MiB of memory, just powered on.
 pub(crate) async fn boot(cpus: u32, memory: u32) -> Buyer {
     let Built { entry, disk, .. } = shared().await;
-    let cache = Cache::user().unwrap();
-    let kept = base::debian(&cache).await.unwrap();
-    let accelerator = Accelerator::detect(&cache, &kept.path.join(base::DISK)).await.unwrap();
+    let accelerator = accelerator().await;
     let settings = BTreeMap::new();
     Buyer::boot(&Rented { entry, disk, accelerator, settings: &settings, cpus, memory }).await.unwrap()
+}
+
+/// What runs machines here.
+pub(crate) async fn accelerator() -> Accelerator {
+    let cache = Cache::user().unwrap();
+    let kept = base::debian(&cache).await.unwrap();
+    Accelerator::detect(&cache, &kept.path.join(base::DISK)).await.unwrap()
 }
 
 /// What `script` prints on it.
