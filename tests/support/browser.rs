@@ -99,8 +99,7 @@ impl Browser {
             loop {
                 let mut answer = Vec::new();
                 self.answers.read_until(0, &mut answer).await.unwrap();
-                let answer: Value =
-                    serde_json::from_slice(answer.trim_ascii_end().strip_suffix(b"\0").unwrap()).unwrap();
+                let answer: Value = serde_json::from_slice(answer.strip_suffix(b"\0").unwrap()).unwrap();
                 // Events come in between.
                 if answer["id"] == self.sent {
                     return answer["result"].clone();
