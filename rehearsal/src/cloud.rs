@@ -7,13 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use provider_profiles::Entry;
 
-use crate::front_door::Login;
+use crate::front_door::{FrontDoor, Login};
 use crate::machine::{Accelerator, KeyPair, Machine, Spec};
 use crate::metadata::{Metadata, setting_for};
 use crate::network::{MACHINE_V4, Network};
 
 /// From power-on to the printed login on a slow machine.
 const LOGIN: Duration = Duration::from_secs(600);
+/// How often a site is asked that is waited for.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a buyer orders.
 #[derive(Debug)]
@@ -92,6 +94,22 @@ impl Buyer {
                 "first boot failed:\n{}",
                 self.machine.console_tail()
             );
+        }
+    }
+
+    /// Waits until the login works again, as after a reboot; the role of its account.
+    pub async fn sign_in(&mut self, login: &Login, deadline: Duration) -> Result<String> {
+        let end = std::time::Instant::now() + deadline;
+        loop {
+            let error = match FrontDoor::new(&self.network, &self.url(login)).prove(login).await {
+                Ok(role) => return Ok(role),
+                Err(error) => error,
+            };
+            self.machine.check()?;
+            if std::time::Instant::now() > end {
+                return Err(error.context(format!("nobody can sign in\n{}", self.machine.console_tail())));
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
