@@ -82,11 +82,6 @@ impl Door {
         let log = self.log.lock().unwrap();
         log.iter().filter(|(path, _)| path == ORDERS).map(|(_, status)| *status).collect()
     }
-
-    /// How many requests came while nothing worked.
-    pub(crate) fn knocks(&self) -> usize {
-        self.log.lock().unwrap().iter().filter(|(_, status)| *status == StatusCode::BAD_GATEWAY).count()
-    }
 }
 
 /// Connections over TLS.
