@@ -161,7 +161,7 @@ async fn check_reboot(buyer: &mut Buyer, login: &Login) {
     let before = buyer.machine.console().len();
     buyer.machine.power_on().unwrap();
     buyer.machine.wait_for("login:", before, STEP).await.unwrap();
-    assert_eq!(buyer.sign_in(login, STEP).await.unwrap(), "owner");
+    assert_eq!(buyer.wait_for_site(login, STEP).await.unwrap(), "owner");
     assert!(!buyer.machine.console()[before..].contains("echora: "), "first boot ran again");
     for side in [IpAddr::V4(MACHINE_V4), IpAddr::V6(MACHINE_V6)] {
         let ports: Vec<u16> = scan::tcp(&buyer.network, side).await.unwrap().into_keys().collect();

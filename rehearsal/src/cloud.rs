@@ -98,7 +98,7 @@ impl Buyer {
     }
 
     /// Waits until the login works again, as after a reboot; the role of its account.
-    pub async fn sign_in(&mut self, login: &Login, deadline: Duration) -> Result<String> {
+    pub async fn wait_for_site(&mut self, login: &Login, deadline: Duration) -> Result<String> {
         let end = std::time::Instant::now() + deadline;
         loop {
             let error = match FrontDoor::new(&self.network, &self.url(login)).prove(login).await {
